@@ -1,0 +1,61 @@
+# The few commands there are. On a fresh machine with Go, make and git they do
+# all the set-up themselves.
+
+GO ?= go
+FUNCTIONS := request poller catalog
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: demo test check lint build run invoke deploy bench tools
+
+# Export one image from the HTTP call to the notification, and compare.
+# IMAGES=dir IMAGE=m-... takes your own disks.
+demo: tools
+	$(GO) run ./local/demo $(if $(IMAGES),-images '$(IMAGES)') $(if $(IMAGE),-image '$(IMAGE)')
+
+test: tools
+	$(GO) test -shuffle=on -timeout 10m $(TESTFLAGS) ./...
+
+# What CI runs. The race detector needs a C compiler.
+check: lint
+	$(MAKE) test TESTFLAGS=-race
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt these:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+
+# What is deployed: one static executable for each function.
+build:
+	@for f in $(FUNCTIONS); do \
+		echo "build/$$f/main"; \
+		GOOS=linux GOARCH=amd64 CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o build/$$f/main ./functions/$$f || exit 1; \
+	done
+
+# The stand-in cloud with the functions deployed, until stopped.
+run: tools
+	$(GO) run ./local $(ARGS)
+
+# Invoke a function of a running stand-in: make invoke F=catalog E=events/samples/object-created.json
+invoke:
+	@$(GO) run ./local/invoke -function '$(F)' -event '$(E)'
+
+# Make what the functions need in the account, then the functions. Reads .env;
+# docs/deploy.md tells what it has to hold.
+deploy: build
+	@command -v s >/dev/null || { echo "deploy: Serverless Devs is missing: npm install -g @serverless-devs/s"; exit 1; }
+	set -a; [ ! -f .env ] || . ./.env; set +a; $(GO) run ./setup && s deploy -y
+
+bench: build
+	$(GO) run ./local/bench
+
+# Sample disks are made with mke2fs and judged by e2fsck.
+tools:
+	@for t in mke2fs e2fsck debugfs tar; do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -qq -y e2fsprogs tar; \
+		else \
+			echo "missing:$$missing. Install e2fsprogs and GNU tar."; exit 1; \
+		fi; \
+	fi
