@@ -1,0 +1,147 @@
+package ecs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"ecs-image-export/local/ecs/image"
+	"ecs-image-export/local/ecs/sparse"
+	"ecs-image-export/local/ecs/targz"
+
+	"github.com/aliyun/aliyun-oss-go-sdk/oss"
+)
+
+// exportDisk writes one disk of a task to its object. A disk that was begun
+// before is begun again: the upload that it left is aborted first.
+func (s *Service) exportDisk(ctx context.Context, t *task, i int) error {
+	s.discard(t, i)
+	d := &t.Disks[i]
+	m, err := s.mapping(t.ImageID, d.Device)
+	if err != nil {
+		return err
+	}
+	file, err := s.folder.Open(m)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("open disk %s: %w", m.Device, err)
+	}
+	content, err := sparse.NewReader(file)
+	if err != nil {
+		return fmt.Errorf("open disk %s: %w", m.Device, err)
+	}
+
+	progress := &diskRun{
+		index: i, start: time.Now(), total: content.Size(),
+		least: s.scaled(max(s.Least, time.Duration(d.SizeGiB)*s.PerGiB)),
+	}
+	s.mu.Lock()
+	s.running[t.ID].at = progress
+	d.Status = processing
+	s.store(t)
+	s.mu.Unlock()
+
+	bucket, err := s.bucket(t.Role, t.Bucket)
+	if err != nil {
+		return err
+	}
+	up, err := s.begin(ctx, bucket, t, i)
+	if err != nil {
+		return err
+	}
+	member := strings.TrimSuffix(d.Object, ".tar.gz")
+	if err := targz.Write(ctx, up, member, content, content.Size(), info.ModTime(), progress.bytes.Store); err != nil {
+		return err
+	}
+	if err := up.flush(); err != nil {
+		return err
+	}
+	// The object appears when the time that the cloud would take is over.
+	if err := wait(ctx, progress.least-time.Since(progress.start)); err != nil {
+		return err
+	}
+	if err := up.complete(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.Status, d.UploadID = success, ""
+	s.running[t.ID].at = nil
+	return s.save(t)
+}
+
+func (s *Service) mapping(imageID, device string) (image.Mapping, error) {
+	img, ok := s.folder.Image(imageID)
+	if ok {
+		for _, m := range img.Disks() {
+			if m.Device == device && m.File != "" {
+				return m, nil
+			}
+		}
+	}
+	return image.Mapping{}, fmt.Errorf("disk %s of image %s: %w", device, imageID, fs.ErrNotExist)
+}
+
+// begin opens the upload and stores its id before anything is in it.
+func (s *Service) begin(ctx context.Context, bucket *oss.Bucket, t *task, i int) (*upload, error) {
+	up := &upload{ctx: ctx, bucket: bucket, key: t.Disks[i].Object}
+	if err := up.begin(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.Disks[i].UploadID = up.id
+	return up, s.save(t)
+}
+
+// discard aborts the upload that a disk left behind, if it left one. What it
+// cannot abort now stays stored and is tried again after the next Open.
+func (s *Service) discard(t *task, i int) {
+	s.mu.Lock()
+	id, key := t.Disks[i].UploadID, t.Disks[i].Object
+	s.mu.Unlock()
+	if id == "" {
+		return
+	}
+	bucket, err := s.bucket(t.Role, t.Bucket)
+	if err == nil {
+		err = abort(s.ctx, bucket, key, id)
+	}
+	if err != nil {
+		s.Log.Warn("abort upload", "task", t.ID, "object", key, "error", err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.Disks[i].UploadID = ""
+	s.store(t)
+}
+
+// subTaskError gives a failure the ErrorCode and ErrorMsg of a sub-task. The
+// documents publish no list: these are the codes of the refusals that name the
+// same causes, and ExportImageFailed for the rest.
+func subTaskError(err error) (code, message string) {
+	var service oss.ServiceError
+	if errors.As(err, &service) {
+		switch service.Code {
+		case "NoSuchBucket":
+			return errBucket.Code, errBucket.Message
+		case "AccessDenied", "InvalidAccessKeyId", "SecurityTokenExpired":
+			return errBucketDenied.Code, errBucketDenied.Message
+		case "InvalidObjectState":
+			return "InvalidOSSObject.NeedRestore", "The specified OSS object is a archive object, need restore first."
+		}
+	}
+	if roleMissing(err) {
+		return errNoRole.Code, errNoRole.Message
+	}
+	// The cause is logged: it may hold the path of a file of this machine.
+	return "ExportImageFailed", "Exporting image is failed, Please contact the administrator."
+}
