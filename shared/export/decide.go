@@ -1,0 +1,459 @@
+package export
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Policy holds the intervals and limits that a deployment chooses.
+type Policy struct {
+	// LookMin and LookMax bound the time between two looks at an export.
+	LookMin, LookMax time.Duration
+	// SubmitTimeout is how long a claim to call ExportImage lasts, ClockSkew
+	// how much later everybody else may believe that it has ended.
+	SubmitTimeout, ClockSkew time.Duration
+	// VanishedAfter is how long after the submission a task that ECS does not
+	// know is taken for vanished rather than not yet visible.
+	VanishedAfter time.Duration
+	// ArrivalGrace is how long after its task finished a disk object may stay
+	// away before the export fails.
+	ArrivalGrace time.Duration
+	// MaxAge ends an export that nothing else ends.
+	MaxAge time.Duration
+}
+
+// maxAttempts bounds the submissions of one export. Each follows one whose fate
+// stayed unknown and of which ECS shows no trace.
+const maxAttempts = 5
+
+// Codes of failures that no service names.
+const (
+	CodeUnconfirmed  = "SubmissionUnconfirmed"
+	CodeTaskFailed   = "TaskFailed"
+	CodeTaskCanceled = "TaskCanceled"
+	CodeTaskVanished = "TaskVanished"
+	CodeDiskMissing  = "DiskMissing"
+	CodeMaxAge       = "MaxAgeExceeded"
+)
+
+// Question is something to look at before deciding.
+type Question int
+
+// The questions, with the field of Seen that the answer goes into.
+const (
+	AskTask       Question = iota + 1 // Seen.Task: the task that the log names
+	AskFailure                        // Seen.Task.Failure: why that task failed
+	AskCandidates                     // Seen.Candidates: tasks of the image that may be ours
+	AskObjects                        // Seen.Objects, Listed, Uploads: what lies under the prefix
+)
+
+// Seen is what one step has found out so far. The zero value has seen nothing.
+type Seen struct {
+	// Writer is the nonce under which this step appends.
+	Writer string
+	// Task is the task that the log names.
+	Task *TaskSeen
+	// Candidates are the image's export tasks that were created since the
+	// first attempt to submit; nil means not asked.
+	Candidates []TaskSeen
+	// Objects are objects under the export's prefix, with their CRC-64 where
+	// the log does not have it yet. Listed says that they are all there are,
+	// Uploads that unfinished multipart uploads lie there too.
+	Objects []Object
+	Listed  bool
+	Uploads bool
+	// Submission is the answer to our own call of ExportImage.
+	Submission *Submission
+	// Manifest says that the manifest of this log lies beside the disks.
+	Manifest bool
+}
+
+// TaskStatus is a task's status as DescribeTasks names it, or TaskGone.
+type TaskStatus string
+
+// The statuses of a task. ECS calls a canceled task Deleted; TaskGone is ours
+// for a task that ECS does not know.
+const (
+	TaskWaiting    TaskStatus = "Waiting"
+	TaskProcessing TaskStatus = "Processing"
+	TaskPaused     TaskStatus = "Paused"
+	TaskFinished   TaskStatus = "Finished"
+	TaskFailed     TaskStatus = "Failed"
+	TaskDeleted    TaskStatus = "Deleted"
+	TaskGone       TaskStatus = "gone"
+)
+
+// Ended says whether the task will not change any more.
+func (s TaskStatus) Ended() bool {
+	return s == TaskFinished || s == TaskFailed || s == TaskDeleted || s == TaskGone
+}
+
+// TaskSeen is a task as ECS describes it now.
+type TaskSeen struct {
+	Task
+	Status TaskStatus
+	// Ours says that the task names an object under our prefix: proof that our
+	// call of ExportImage made it.
+	Ours bool
+	// Failure is why a failed task failed; nil means not asked.
+	Failure *Failure
+}
+
+// Object is an object in the bucket.
+type Object struct {
+	Key          string
+	Size         int64
+	ETag         string
+	CRC64        string
+	LastModified time.Time
+}
+
+// Submission is the outcome of one call of ExportImage: a task, a refusal, or
+// neither where the outcome is unknown.
+type Submission struct {
+	TaskID string
+	// Refused is a definite no: nothing was started.
+	Refused *Failure
+	// Busy is a refusal because the image is being exported already. The
+	// running task may be ours, from an attempt whose answer was lost.
+	Busy bool
+}
+
+// Action is what to do next: one of Ask, Submit, Append, PutManifest, Wait and
+// Done.
+type Action interface{ action() }
+
+// Ask wants the answer to a question before it can decide.
+type Ask struct{ Question Question }
+
+// Submit calls ExportImage, which must not start after Until.
+type Submit struct{ Until time.Time }
+
+// Append adds lines to the log, in one piece or not at all. Their Seq, Time and
+// Nonce are for the writer to fill in.
+type Append struct{ Lines []Line }
+
+// PutManifest puts the manifest beside the disk objects.
+type PutManifest struct{}
+
+// Wait has nothing to do for now.
+type Wait struct{ For time.Duration }
+
+// Done has nothing to do ever again.
+type Done struct{}
+
+func (Ask) action()         {}
+func (Submit) action()      {}
+func (Append) action()      {}
+func (PutManifest) action() {}
+func (Wait) action()        {}
+func (Done) action()        {}
+
+// Decide says what to do next about an export, given what this step has seen.
+// It never decides on what it has not seen; it asks.
+func Decide(x Export, s Seen, p Policy, now time.Time) Action {
+	// What a call learned is recorded whatever has happened to the log since.
+	if sub := s.Submission; sub != nil && sub.TaskID != "" && !x.knows(sub.TaskID) {
+		state := x.State
+		if state == Submitting {
+			state = Exporting
+		}
+		return Append{[]Line{{State: state, Task: &Task{ID: sub.TaskID}}}}
+	}
+	if x.State.Terminal() {
+		return Done{}
+	}
+	if x.State == Exporting || x.State == Exported {
+		if lines := x.landing(s.Objects); len(lines) > 0 {
+			return Append{lines}
+		}
+	}
+	switch x.State {
+	case Requested:
+		if now.Sub(x.CreatedAt) > p.MaxAge {
+			return x.tooOld(s, p)
+		}
+		return claim(1, p, now)
+	case Submitting:
+		return x.submitting(s, p, now)
+	case Exporting:
+		return x.exporting(s, p, now)
+	default: // Exported
+		return x.exported(s, p, now)
+	}
+}
+
+func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
+	if x.AttemptNonce == s.Writer {
+		switch sub := s.Submission; {
+		case sub == nil && now.Before(x.Attempt.Until):
+			return Submit{x.Attempt.Until}
+		case sub != nil && sub.Refused != nil && (!sub.Busy || x.Attempt.Number == 1):
+			// After a first attempt nothing of ours can be running, so a
+			// busy image is somebody else's export.
+			return Append{[]Line{{State: Failed, Failure: sub.Refused}}}
+		}
+	}
+	if s.Candidates == nil {
+		return Ask{AskCandidates}
+	}
+	if !s.Listed {
+		return Ask{AskObjects}
+	}
+	task, reason := x.adopt(s)
+	if reason != "" {
+		line := Line{State: Exporting, Reason: reason}
+		if task != nil {
+			line.Task = &Task{ID: task.ID, CreatedAt: task.CreatedAt}
+		}
+		return Append{[]Line{line}}
+	}
+	if now.Sub(x.CreatedAt) > p.MaxAge {
+		return x.tooOld(s, p)
+	}
+	// The claimant may still call until its claim has ended by every clock.
+	if free := x.Attempt.Until.Add(p.ClockSkew); !now.After(free) {
+		return Wait{max(free.Sub(now), p.LookMin)}
+	}
+	// While any export of the image runs, ECS would refuse another; and the
+	// running one may turn out to be ours.
+	if running(s.Candidates) != nil {
+		return Wait{x.nextLook(p, now)}
+	}
+	if x.Attempt.Number >= maxAttempts {
+		return x.fail(s, CodeUnconfirmed, fmt.Sprintf(
+			"ExportImage was called %d times without a clear answer, and ECS shows no task of this export. Submit the export again; if it fails again, look at the service health of ECS in %s.",
+			x.Attempt.Number, x.Request.RegionID))
+	}
+	return claim(x.Attempt.Number+1, p, now)
+}
+
+// adopt looks for proof that one of our calls reached ECS. reason is empty if
+// there is none. task is nil where the proof does not say which task it was.
+func (x Export) adopt(s Seen) (task *TaskSeen, reason string) {
+	for i, t := range s.Candidates {
+		if t.Ours {
+			return &s.Candidates[i], "adopted: the task writes under the prefix of this export"
+		}
+	}
+	// What lies under our prefix proves that there is a task of ours, but not
+	// which: by the time of one look the task that another saw running may have
+	// ended, and somebody else's have begun.
+	if s.Uploads || len(s.Objects) > 0 {
+		return nil, "adopted: an upload or an object under the prefix of this export exists"
+	}
+	return nil, ""
+}
+
+func (x Export) exporting(s Seen, p Policy, now time.Time) Action {
+	if x.Task.ID == "" {
+		return x.identify(s, p, now)
+	}
+	if s.Task == nil {
+		return Ask{AskTask}
+	}
+	switch s.Task.Status {
+	case TaskFinished:
+		return Append{[]Line{{State: Exported, Task: &s.Task.Task}}}
+	case TaskFailed:
+		if s.Task.Failure == nil {
+			return Ask{AskFailure}
+		}
+		return x.fail(s, s.Task.Failure.Code, s.Task.Failure.Message)
+	case TaskDeleted:
+		return x.fail(s, CodeTaskCanceled, fmt.Sprintf("Task %s was canceled outside this system. Submit the export again if it is still wanted.", x.Task.ID))
+	case TaskGone:
+		if now.Sub(x.Since) > p.VanishedAfter {
+			return x.vanished(s)
+		}
+	}
+	if now.Sub(x.CreatedAt) > p.MaxAge {
+		return x.tooOld(s, p)
+	}
+	return Wait{x.nextLook(p, now)}
+}
+
+// identify follows an export that is known to have been submitted while nobody
+// knows the id of its task.
+func (x Export) identify(s Seen, p Policy, now time.Time) Action {
+	if s.Candidates == nil {
+		return Ask{AskCandidates}
+	}
+	if !s.Listed {
+		return Ask{AskObjects}
+	}
+	if task, reason := x.adopt(s); task != nil {
+		return Append{[]Line{{State: Exporting, Task: &Task{ID: task.ID, CreatedAt: task.CreatedAt}, Reason: reason}}}
+	}
+	if running(s.Candidates) == nil && !s.Uploads {
+		if len(x.absent(s.Objects)) == 0 || now.Sub(x.Since) > p.VanishedAfter {
+			return x.vanished(s)
+		}
+	}
+	if now.Sub(x.CreatedAt) > p.MaxAge {
+		return x.tooOld(s, p)
+	}
+	return Wait{x.nextLook(p, now)}
+}
+
+// vanished ends the export of a task that ECS does not know (any more).
+func (x Export) vanished(s Seen) Action {
+	if !s.Listed {
+		return Ask{AskObjects}
+	}
+	absent := x.absent(s.Objects)
+	if len(absent) == 0 {
+		return Append{[]Line{{State: Exported, Reason: "ECS does not know the task any more, and every disk is there"}}}
+	}
+	return x.fail(s, CodeTaskVanished, fmt.Sprintf("ECS does not know the task of this export any more, and %s did not arrive in bucket %s. Submit the export again.", names(absent), x.Request.Bucket))
+}
+
+func (x Export) exported(s Seen, p Policy, now time.Time) Action {
+	if !s.Listed {
+		return Ask{AskObjects}
+	}
+	if absent := x.absent(s.Objects); len(absent) > 0 {
+		if now.Sub(x.Since) > p.ArrivalGrace {
+			return x.fail(s, CodeDiskMissing, fmt.Sprintf("The task finished, but %s did not arrive in bucket %s within %v.%s Check whether somebody deletes objects there, then submit the export again.",
+				names(absent), x.Request.Bucket, p.ArrivalGrace, x.strangers(s.Objects)))
+		}
+		return Wait{between(p.LookMin, now.Sub(x.Since)/2, p.LookMax)}
+	}
+	if !s.Manifest {
+		return PutManifest{}
+	}
+	return Append{[]Line{{State: Completed}}}
+}
+
+// claim appends the line that gives this step alone the right to call
+// ExportImage.
+func claim(number int, p Policy, now time.Time) Action {
+	return Append{[]Line{{State: Submitting, Attempt: &Attempt{Number: number, Until: now.Add(p.SubmitTimeout)}}}}
+}
+
+// fail ends the export, after a look at which disks landed all the same.
+func (x Export) fail(s Seen, code, message string) Action {
+	if x.State != Requested && !s.Listed {
+		return Ask{AskObjects}
+	}
+	return Append{[]Line{{State: Failed, Failure: &Failure{Code: code, Message: message}}}}
+}
+
+func (x Export) tooOld(s Seen, p Policy) Action {
+	return x.fail(s, CodeMaxAge, fmt.Sprintf("The export was not complete %v after it was asked for. A task that still runs is shown on the Tasks page of the ECS console; cancel it there before submitting the export again.", p.MaxAge))
+}
+
+// landing makes a line for each disk object that the log does not have yet, or
+// has with other content.
+func (x Export) landing(objects []Object) []Line {
+	var lines []Line
+	for _, d := range x.Request.Disks {
+		o := x.object(d, objects)
+		if o == nil || x.Landed[d.Device].ETag == o.ETag {
+			continue
+		}
+		lines = append(lines, Line{State: x.State, Disk: &Landed{
+			Role: d.Role, Device: d.Device, Key: o.Key, Size: o.Size, ETag: o.ETag, CRC64: o.CRC64, LandedAt: o.LastModified,
+		}})
+	}
+	return lines
+}
+
+// News says whether an object is a disk's that the log does not have in this
+// version.
+func (x Export) News(o Object) bool {
+	return len(x.landing([]Object{o})) > 0
+}
+
+// absent lists the disks without an object. An object of no bytes is none: even
+// an empty disk makes an archive.
+func (x Export) absent(objects []Object) []Disk {
+	var absent []Disk
+	for _, d := range x.Request.Disks {
+		if x.object(d, objects) == nil {
+			absent = append(absent, d)
+		}
+	}
+	return absent
+}
+
+// object finds the object of a disk. It goes by what the name says rather than
+// by the one name that it should have, because ECS falls back to RAW where it
+// does not offer a format.
+func (x Export) object(d Disk, objects []Object) *Object {
+	var found *Object
+	for i, o := range objects {
+		if o.Size > 0 && x.holds(d, o.Key) && (found == nil || o.Key == x.Request.ObjectKey(d)) {
+			found = &objects[i]
+		}
+	}
+	return found
+}
+
+func (x Export) holds(d Disk, key string) bool {
+	n, ok := ParseObjectName(key)
+	return ok && n.Prefix == x.Request.OSSPrefix && n.ImageID == x.Request.ImageID &&
+		n.Role == d.Role && (d.Role == System || n.Device == d.Name())
+}
+
+// strangers names the objects under the prefix that are no disk's.
+func (x Export) strangers(objects []Object) string {
+	var keys []string
+next:
+	for _, o := range objects {
+		if o.Key == x.Request.ManifestKey() {
+			continue
+		}
+		for _, d := range x.Request.Disks {
+			if x.holds(d, o.Key) {
+				continue next
+			}
+		}
+		keys = append(keys, o.Key)
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return " Objects with unexpected names lie there: " + strings.Join(keys, ", ") + "."
+}
+
+func (x Export) knows(taskID string) bool {
+	for _, l := range x.Lines {
+		if l.Task != nil && l.Task.ID == taskID {
+			return true
+		}
+	}
+	return false
+}
+
+// nextLook grows with the age of the export: what has taken long will go on for
+// long. Once every disk has landed, only the task's end is missing.
+func (x Export) nextLook(p Policy, now time.Time) time.Duration {
+	if len(x.Missing()) == 0 {
+		return p.LookMin
+	}
+	return between(p.LookMin, now.Sub(x.CreatedAt)/4, p.LookMax)
+}
+
+func between(low, d, high time.Duration) time.Duration { return max(low, min(d, high)) }
+
+func running(tasks []TaskSeen) *TaskSeen {
+	for i, t := range tasks {
+		if !t.Status.Ended() {
+			return &tasks[i]
+		}
+	}
+	return nil
+}
+
+func names(disks []Disk) string {
+	devices := make([]string, len(disks))
+	for i, d := range disks {
+		devices[i] = d.Device
+	}
+	if len(devices) == 1 {
+		return "disk " + devices[0]
+	}
+	return "disks " + strings.Join(devices, ", ")
+}
