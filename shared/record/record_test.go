@@ -1,0 +1,166 @@
+package record_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
+
+	"ecs-image-export/local/cloud"
+	"ecs-image-export/local/cloud/cloudtest"
+	"ecs-image-export/local/ecs/sample"
+	"ecs-image-export/shared/export"
+	"ecs-image-export/shared/oss"
+	"ecs-image-export/shared/record"
+	"ecs-image-export/shared/record/recordtest"
+	"ecs-image-export/shared/rpc"
+)
+
+// bucket is the records bucket of a stand-in, reached through transport.
+func bucket(t *testing.T, environment map[string]string, transport http.RoundTripper) *oss.Bucket {
+	t.Helper()
+	client, err := oss.New(oss.Config{
+		Region: environment["REGION"], Endpoint: environment["OSS_ENDPOINT"], Transport: transport,
+		Credentials: func(context.Context) (rpc.Credentials, error) {
+			return rpc.Credentials{ID: environment["ACCESS_KEY_ID"], Secret: environment["ACCESS_KEY_SECRET"], Token: environment["SECURITY_TOKEN"]}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.Bucket(environment["RECORDS_BUCKET"])
+}
+
+func standIn(t *testing.T) map[string]string {
+	t.Helper()
+	images := t.TempDir()
+	if _, err := sample.Small(images, 1); err != nil {
+		t.Fatal(err)
+	}
+	return cloudtest.Environment(cloudtest.Start(t, cloud.Options{Images: images}))
+}
+
+func TestStandIn(t *testing.T) {
+	t.Parallel()
+	environment := standIn(t)
+	b := bucket(t, environment, nil)
+	t.Run("suite", func(t *testing.T) { recordtest.Run(t, b) })
+	t.Run("versioned", func(t *testing.T) {
+		enableVersioning(t, environment)
+		recordtest.Versioned(t, b)
+	})
+}
+
+// TestReal runs the suite against OSS where a bucket is named: it needs REGION,
+// ACCESS_KEY_ID, ACCESS_KEY_SECRET and RECORDTEST_BUCKET, a bucket for nothing
+// else.
+func TestReal(t *testing.T) {
+	name := os.Getenv("RECORDTEST_BUCKET")
+	if name == "" {
+		t.Skip("RECORDTEST_BUCKET names no bucket of a real account")
+	}
+	environment := map[string]string{"RECORDS_BUCKET": name}
+	for _, k := range []string{"REGION", "ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"} {
+		environment[k] = os.Getenv(k)
+	}
+	recordtest.Run(t, bucket(t, environment, nil))
+}
+
+// cut loses the answers to some appends, or the appends themselves.
+type cut struct {
+	next   http.RoundTripper
+	answer bool         // carried out, the answer is lost
+	left   atomic.Int32 // how many are still to be lost
+}
+
+func (c *cut) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !strings.Contains(req.URL.RawQuery, "append") || c.left.Add(-1) < 0 {
+		return c.next.RoundTrip(req)
+	}
+	if c.answer {
+		resp, err := c.next.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	return nil, errors.New("connection reset")
+}
+
+func TestLostAppends(t *testing.T) {
+	t.Parallel()
+	environment := standIn(t)
+	for name, lost := range map[string]*cut{
+		"an answer is lost":         {answer: true},
+		"an append is lost":         {},
+		"two appends are lost":      {},
+		"the first answer and more": {answer: true},
+	} {
+		lost.next = http.DefaultTransport
+		lost.left.Store(1)
+		if strings.Contains(name, "two") {
+			lost.left.Store(2)
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := record.New(bucket(t, environment, lost), time.Now)
+			log, err := store.Append(t.Context(), record.Empty(export.NewID(time.Now())), "me",
+				export.Line{State: export.Requested, Request: &export.Request{ImageID: "m-test"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := store.Load(t.Context(), log.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Seq() != 1 || again.Lines[0].Nonce != "me" {
+				t.Errorf("the log has %d lines", again.Seq())
+			}
+			if _, err := store.Append(t.Context(), log, "me", export.Line{State: export.Requested}); err != nil {
+				t.Errorf("going on from what Append returned: %v", err)
+			}
+		})
+	}
+	t.Run("an answer is lost and somebody goes on", func(t *testing.T) {
+		t.Parallel()
+		lost := &cut{answer: true, next: http.DefaultTransport}
+		store := record.New(bucket(t, environment, lost), time.Now)
+		id := export.NewID(time.Now())
+		log, err := store.Append(t.Context(), record.Empty(id), "me", export.Line{State: export.Requested, Request: &export.Request{ImageID: "m-test"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := store.Append(t.Context(), log, "other", export.Line{State: export.Requested, Reason: "other"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost.left.Store(1)
+		if _, err := store.Append(t.Context(), log, "me", export.Line{State: export.Requested, Reason: "late"}); !errors.Is(err, record.ErrLost) {
+			t.Errorf("got %v, want ErrLost", err)
+		}
+		if got, _ := store.Load(t.Context(), id); got.Seq() != other.Seq() {
+			t.Errorf("the log has %d lines, want %d", got.Seq(), other.Seq())
+		}
+	})
+}
+
+// enableVersioning does what no program of ours does.
+func enableVersioning(t *testing.T, environment map[string]string) {
+	t.Helper()
+	client, err := sdk.New(environment["OSS_ENDPOINT"], environment["ACCESS_KEY_ID"], environment["ACCESS_KEY_SECRET"],
+		sdk.AuthVersion(sdk.AuthV4), sdk.Region(environment["REGION"]))
+	if err == nil {
+		err = client.SetBucketVersioning(environment["RECORDS_BUCKET"], sdk.VersioningConfig{Status: "Enabled"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

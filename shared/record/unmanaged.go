@@ -1,0 +1,42 @@
+package record
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"ecs-image-export/events"
+	"ecs-image-export/shared/oss"
+)
+
+// UnmanagedID identifies one version of an object that somebody else exported.
+func UnmanagedID(bucket, key, etag string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{bucket, key, etag}, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// AddUnmanaged catalogs an object that somebody else exported. Doing it again
+// changes nothing.
+func (s *Store) AddUnmanaged(ctx context.Context, u events.Unmanaged) error {
+	err := s.create(ctx, "unmanaged/"+UnmanagedID(u.Bucket, u.Key, u.ETag), u)
+	if err != nil && !errors.Is(err, oss.ErrExists) {
+		return fmt.Errorf("catalog unmanaged object %s/%s: %w", u.Bucket, u.Key, err)
+	}
+	return nil
+}
+
+// Park keeps a message that could not be handled, with the reason, for a person
+// to look at.
+func (s *Store) Park(ctx context.Context, name, reason, body string) error {
+	err := s.create(ctx, "parked/"+name, struct {
+		Reason string `json:"reason"`
+		Body   string `json:"body"`
+	}{reason, body})
+	if err != nil && !errors.Is(err, oss.ErrExists) {
+		return fmt.Errorf("park %s: %w", name, err)
+	}
+	return nil
+}
