@@ -1,0 +1,299 @@
+package tracker_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+
+	"ecs-image-export/local/cloud"
+	"ecs-image-export/shared/export"
+	"ecs-image-export/shared/record"
+	"ecs-image-export/shared/tracker"
+	"ecs-image-export/shared/tracker/trackertest"
+)
+
+// fault breaks one request of a run, counted over all services.
+type fault struct {
+	at   int  // the request that it hits, from 1; 0: none
+	done bool // the request is carried out and only its answer lost
+	dies bool // the function ends there
+}
+
+func (f fault) String() string {
+	what := "lost"
+	if f.done {
+		what = "answer lost"
+	}
+	if f.dies {
+		what += ", function dies"
+	}
+	return fmt.Sprintf("request %d %s", f.at, what)
+}
+
+// wire stands between one run's clients and the stand-in.
+type wire struct {
+	fault fault
+	kill  context.CancelFunc
+
+	mu       sync.Mutex
+	requests int
+	dead     bool
+	events   []string // bodies that the topic accepted, in order
+}
+
+// serve returns the URL of a proxy for one service.
+func (w *wire) serve(t *testing.T, target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = u.Scheme, u.Host, u.Host
+		},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		w.mu.Lock()
+		w.requests++
+		hit, dead := w.requests == w.fault.at, w.dead
+		if hit && w.fault.dies {
+			w.dead = true
+		}
+		w.mu.Unlock()
+		if dead {
+			panic(http.ErrAbortHandler)
+		}
+		if hit && !w.fault.done {
+			w.end()
+		}
+		answer := httptest.NewRecorder()
+		proxy.ServeHTTP(answer, r)
+		if strings.Contains(r.URL.Path, "/topics/") && answer.Code == http.StatusCreated {
+			var m struct{ MessageBody string }
+			if err := xml.Unmarshal(body, &m); err != nil {
+				t.Error(err)
+			}
+			w.mu.Lock()
+			w.events = append(w.events, m.MessageBody)
+			w.mu.Unlock()
+		}
+		if hit {
+			w.end()
+		}
+		for k, v := range answer.Header() {
+			rw.Header()[k] = v
+		}
+		rw.WriteHeader(answer.Code)
+		rw.Write(answer.Body.Bytes())
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// end breaks the connection, and the function if it is to die here.
+func (w *wire) end() {
+	if w.fault.dies {
+		w.kill()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func (w *wire) revive() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead = false
+}
+
+// throughWire returns a tracker whose every request goes through w.
+func throughWire(t *testing.T, c trackertest.Cloud, w *wire) *tracker.Tracker {
+	t.Helper()
+	config := c.Config()
+	config.OSSEndpoint = w.serve(t, config.OSSEndpoint)
+	config.MNSEndpoint = w.serve(t, c.Environment["MNS_URL"])
+	config.ECSEndpoint = w.serve(t, config.ECSEndpoint)
+	return c.Tracker(t, config)
+}
+
+// request is what the request function does once it has checked its input.
+func request(ctx context.Context, tr *tracker.Tracker, r export.Request) error {
+	f, err := tr.Begin(ctx, "Test", r)
+	if err != nil {
+		return err
+	}
+	// From here on the caller is told 202, whatever happens.
+	if tr.Step(ctx, f, tracker.Known{}) == nil {
+		_ = tr.PlanSooner(ctx, f)
+	}
+	return nil
+}
+
+// TestFaults breaks each request of an export's life in each way, and wants every
+// promise kept all the same.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	const requests = 45 // a whole life has fewer; TestFaults says so if not
+	modes := []fault{{}, {done: true}, {dies: true}, {dies: true, done: true}}
+	c := trackertest.Start(t, requests*len(modes)+1, cloud.Options{Tasks: 64})
+	image := 0
+	next := func() string { image++; return c.Images[image-1] }
+
+	clean := &wire{}
+	live(t, c, clean, next())
+	if clean.requests > requests {
+		t.Errorf("an undisturbed export takes %d requests: raise the constant", clean.requests)
+	}
+	t.Logf("an undisturbed export takes %d requests with the looks of this test", clean.requests)
+	t.Run("at", func(t *testing.T) {
+		for at := 1; at <= requests; at++ {
+			for _, mode := range modes {
+				mode.at = at
+				id := next()
+				t.Run(mode.String(), func(t *testing.T) {
+					t.Parallel()
+					live(t, c, &wire{fault: mode}, id)
+				})
+			}
+		}
+	})
+}
+
+// live takes an image through its life, with new functions taking over from one
+// that died, and checks what came of it.
+func live(t *testing.T, c trackertest.Cloud, w *wire, imageID string) {
+	tr := throughWire(t, c, w)
+	r := c.Request(t, imageID)
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	w.kill = kill
+	accepted := request(ctx, tr, r) == nil
+
+	// Whoever comes next: a poll or an object event, over and over.
+	deadline := time.Now().Add(time.Minute)
+	for {
+		w.revive()
+		ctx, kill := context.WithCancel(t.Context())
+		w.kill = kill
+		open, err := follow(ctx, tr, imageID)
+		kill()
+		if err == nil && !open {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the export has not ended: %v", err)
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("test ended")
+		}
+	}
+	check(t, c, w, imageID, accepted)
+}
+
+// follow takes a step on every open export of the image.
+func follow(ctx context.Context, tr *tracker.Tracker, imageID string) (open bool, err error) {
+	active, _, err := tr.Records.List(ctx, record.Active, "", 1000)
+	if err != nil {
+		return true, err
+	}
+	var errs []error
+	for _, a := range active {
+		hint, _, err := tr.Records.Hint(ctx, a.ID)
+		if err != nil || hint.ImageID != imageID {
+			errs = append(errs, err)
+			continue
+		}
+		open = true
+		f, _, err := tr.Load(ctx, a.ID)
+		if errors.Is(err, record.ErrNotFound) {
+			errs = append(errs, tr.Abandon(ctx, a.ID))
+			continue
+		}
+		if err == nil {
+			err = tr.Step(ctx, f, tracker.Known{})
+		}
+		if err == nil {
+			err = tr.Plan(ctx, f)[f.ID]
+		}
+		errs = append(errs, err)
+	}
+	return open, errors.Join(errs...)
+}
+
+// check wants: one task for one export, an end, completeness, and every change
+// announced in order, with the same body each time.
+func check(t *testing.T, c trackertest.Cloud, w *wire, imageID string, accepted bool) {
+	t.Helper()
+	tr := c.Tracker(t, c.Config())
+	tasks, err := tr.ECS.TasksByImage(t.Context(), imageID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := tr.Records.List(t.Context(), record.OfImage(imageID), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) > 1 {
+		t.Errorf("%d exports for one request", len(entries))
+	}
+	if len(tasks) > 1 || accepted && len(tasks) != 1 {
+		t.Errorf("%d tasks, accepted %v", len(tasks), accepted)
+	}
+	if len(entries) == 0 {
+		if accepted {
+			t.Error("an accepted export was lost")
+		}
+		return
+	}
+	log, err := tr.Records.Load(t.Context(), entries[0].ID)
+	if errors.Is(err, record.ErrNotFound) && !accepted {
+		return // the entry by image was made, active/ was not
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := export.Completed; log.State != want && (accepted || log.State != export.Abandoned) {
+		t.Errorf("ended as %s: %+v", log.State, log.Failure)
+	}
+	var want []string
+	for _, l := range log.Lines {
+		if log.Kind(l) != "" {
+			want = append(want, fmt.Sprintf("%s/%d", log.ID, l.Seq))
+		}
+	}
+	bodies := map[string]string{}
+	var first []string // event ids in the order of their first announcement
+	for _, body := range w.events {
+		var e cloudevents.Event
+		if err := e.UnmarshalJSON([]byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		if before, again := bodies[e.ID()]; again && before != body {
+			t.Errorf("event %s has two bodies:\n%s\n%s", e.ID(), before, body)
+		} else if !again {
+			first = append(first, e.ID())
+		}
+		bodies[e.ID()] = body
+	}
+	if strings.Join(first, " ") != strings.Join(want, " ") {
+		t.Errorf("announced %v, want %v", first, want)
+	}
+}
