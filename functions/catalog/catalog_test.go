@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+
+	"ecs-image-export/events"
+	"ecs-image-export/local/cloud"
+	"ecs-image-export/shared/export"
+	"ecs-image-export/shared/function"
+	"ecs-image-export/shared/oss"
+	"ecs-image-export/shared/record"
+	"ecs-image-export/shared/tracker"
+	"ecs-image-export/shared/tracker/trackertest"
+)
+
+// created is the event of an object that was written.
+func created(bucket, key string) events.ObjectEvent {
+	var r events.ObjectRecord
+	r.EventName = "ObjectCreated:CompleteMultipartUpload"
+	r.OSS.Bucket.Name, r.OSS.Object.Key = bucket, key
+	return events.ObjectEvent{Events: []events.ObjectRecord{r}}
+}
+
+func put(t *testing.T, tr *tracker.Tracker, bucket, key string) {
+	t.Helper()
+	if err := tr.OSS.Bucket(bucket).Put(t.Context(), key, []byte("disk"), oss.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func types(all []cloudevents.Event) string {
+	var types []string
+	for _, e := range all {
+		types = append(types, strings.TrimPrefix(e.Type(), events.TypePrefix))
+	}
+	return strings.Join(types, " ")
+}
+
+func TestForeignObjects(t *testing.T) {
+	t.Parallel()
+	cloud := trackertest.Start(t, 1, cloud.Options{})
+	tr := cloud.Tracker(t, cloud.Config())
+	c := catalog{tr}
+	bucket := cloud.Environment["EXPORT_BUCKET"]
+	receive := cloud.Subscribe(t)
+
+	foreign := []string{
+		"m-bp1somebodyelses00001_system.raw.tar.gz",
+		"backup_m-bp1somebodyelses00001_data_xvdb.vhd",
+		// Ends like an export of ours that nobody made.
+		"x" + export.NewID(time.Now()) + "_m-bp1somebodyelses00001_system.qcow2",
+	}
+	for _, key := range foreign {
+		put(t, tr, bucket, key)
+		for range 2 { // OSS may tell twice
+			if _, err := c.handle(t.Context(), created(bucket, key)); err != nil {
+				t.Errorf("%s: %v", key, err)
+			}
+		}
+	}
+	got := receive(len(foreign))
+	if want := "unmanaged unmanaged unmanaged"; types(got) != want {
+		t.Errorf("events %s, want %s", types(got), want)
+	}
+	for _, e := range got {
+		var u events.Unmanaged
+		if err := e.DataAs(&u); err != nil {
+			t.Fatal(err)
+		}
+		if want := "unmanaged/" + record.UnmanagedID(u.Bucket, u.Key, u.ETag); e.ID() != want || u.Size != 4 || u.CRC64 == "" || u.ImageID != "m-bp1somebodyelses00001" {
+			t.Errorf("event %s is about %+v", e.ID(), u)
+		}
+	}
+	page, err := tr.OSS.Bucket(cloud.Environment["RECORDS_BUCKET"]).List(t.Context(), oss.ListOptions{Prefix: "unmanaged/"})
+	if err != nil || len(page.Objects) != len(foreign) {
+		t.Errorf("%d objects are cataloged, want %d (%v)", len(page.Objects), len(foreign), err)
+	}
+}
+
+// TestDropped wants events that nobody can handle to be dropped with a reason,
+// and to leave nothing behind.
+func TestDropped(t *testing.T) {
+	t.Parallel()
+	cloud := trackertest.Start(t, 1, cloud.Options{})
+	tr := cloud.Tracker(t, cloud.Config())
+	bucket := cloud.Environment["EXPORT_BUCKET"]
+	for name, event := range map[string]events.ObjectEvent{
+		"no record":                        {},
+		"a name that ECS does not give":    created(bucket, "holiday.raw.tar.gz"),
+		"a name with a path":               created(bucket, "a/../m-bp1somebodyelses00001_system.vhd"),
+		"a record without an object":       created(bucket, ""),
+		"a record without a bucket":        created("", "m-bp1somebodyelses00001_system.vhd"),
+		"an object that is gone":           created(bucket, "m-bp1somebodyelses00001_system.vhd"),
+		"an object of a bucket that isn't": created("no-such-bucket-here", "m-bp1somebodyelses00001_system.vhd"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := catalog{tr}.handle(t.Context(), event)
+			if err == nil || !function.IsPermanent(err) {
+				t.Errorf("got %v, want an error that is not retried", err)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		page, err := tr.OSS.Bucket(cloud.Environment["RECORDS_BUCKET"]).List(context.Background(), oss.ListOptions{})
+		if err != nil || len(page.Objects) != 0 {
+			t.Errorf("%d objects are left behind (%v)", len(page.Objects), err)
+		}
+	})
+}
+
+// TestOurs follows an export by its objects' events alone.
+func TestOurs(t *testing.T) {
+	t.Parallel()
+	// The task goes on for a while after its bytes are there.
+	cloud := trackertest.Start(t, 2, cloud.Options{Speed: 1, TaskLeast: 1500 * time.Millisecond, TaskPerGiB: time.Millisecond})
+	config := cloud.Config()
+	config.LookMin, config.LookMax = 2*time.Second, time.Hour
+	tr := cloud.Tracker(t, config)
+	c := catalog{tr}
+	receive := cloud.Subscribe(t)
+	f, err := tr.Begin(t.Context(), "Demo", cloud.Request(t, cloud.Images[1]))
+	if err == nil {
+		err = tr.Step(t.Context(), f, tracker.Known{})
+	}
+	if err == nil {
+		err = tr.PlanSooner(t.Context(), f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range f.Request.Disks {
+		key := f.Request.ObjectKey(d)
+		bucket := tr.OSS.Bucket(f.Request.Bucket)
+		for {
+			if _, err := bucket.Head(t.Context(), key); err == nil {
+				break
+			} else if !errors.Is(err, oss.ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+		for range 3 { // told three times at once
+			if _, err := c.handle(t.Context(), created(f.Request.Bucket, key)); err != nil {
+				t.Error(err)
+			}
+		}
+		log, err := tr.Records.Load(t.Context(), f.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(log.Landed) != i+1 || log.Landed[d.Device].CRC64 == "" || log.Landed[d.Device].Key != key {
+			t.Errorf("after disk %s landed the log has %+v", d.Device, log.Landed)
+		}
+	}
+	// Every disk is there; somebody must come back soon for the task's end.
+	hint, open, err := tr.Records.Hint(t.Context(), f.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if open && time.Until(hint.Next) > config.LookMin {
+		t.Errorf("the next look is planned in %v", time.Until(hint.Next))
+	}
+	for deadline := time.Now().Add(20 * time.Second); open && time.Now().Before(deadline); {
+		var again *tracker.Followed
+		if again, open, err = tr.Load(t.Context(), f.ID); err == nil && open {
+			if err = tr.Step(t.Context(), again, tracker.Known{}); err == nil {
+				err = tr.Plan(t.Context(), again)[f.ID]
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, got := "requested submitting exporting disk disk exported completed", types(receive(7)); got != want {
+		t.Errorf("events %s, want %s", got, want)
+	}
+	// What comes after the end changes nothing.
+	before, _ := tr.Records.Load(t.Context(), f.ID)
+	if _, err := c.handle(t.Context(), created(f.Request.Bucket, f.Request.ObjectKey(f.Request.Disks[0]))); err != nil {
+		t.Error(err)
+	}
+	if after, _ := tr.Records.Load(t.Context(), f.ID); after.Seq() != before.Seq() {
+		t.Errorf("the log grew from %d to %d lines after its end", before.Seq(), after.Seq())
+	}
+}

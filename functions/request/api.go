@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"ecs-image-export/shared/oss"
+	"ecs-image-export/shared/tracker"
+)
+
+// server answers the calls. It is safe for concurrent use.
+type server struct {
+	config    Config
+	tracker   *tracker.Tracker
+	downloads *oss.Client // signs links
+	tokens    []digest
+	document  []byte // OpenAPI
+}
+
+// maxBody is the largest body of a call, in bytes.
+const maxBody = 64 << 10
+
+// handler is the whole API.
+func (s *server) handler() (http.Handler, error) {
+	mux := http.NewServeMux()
+	var err error
+	if s.document, err = json.Marshal(s.operations(mux).OpenAPI()); err != nil {
+		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
+	}
+	return s.frame(s.authorize(route(mux))), nil
+}
+
+// operations puts every operation on the mux and returns its description.
+func (s *server) operations(mux *http.ServeMux) huma.API {
+	tuneHuma()
+	api := humago.New(mux, huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "ECS image export",
+				Description: "Exports custom images of ECS to OSS and follows each export to its end.\n\n" +
+					"Objects in answers may get more fields in time; ignore those that you don't know.",
+				Version: "1",
+				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"bearer": {Type: "http", Scheme: "bearer", Description: "A token of this deployment."},
+				},
+			},
+		},
+		Formats: map[string]huma.Format{
+			"application/json": huma.DefaultJSONFormat,
+			"json":             huma.DefaultJSONFormat, // behind a +, as in problem+json
+		},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	})
+	s.createOperation(api)
+	s.listOperation(api)
+	s.readOperation(api)
+	s.manifestOperation(api)
+	s.downloadOperation(api)
+	healthOperation(api)
+	s.documentOperation(api)
+	// What callers send is strict; what they get may grow.
+	for name, schema := range api.OpenAPI().Components.Schemas.Map() {
+		if !strings.HasSuffix(name, "Order") {
+			schema.AdditionalProperties = true
+		}
+	}
+	return api
+}
+
+// secured says that an operation needs a token.
+var secured = []map[string][]string{{"bearer": {}}}
+
+func healthOperation(api huma.API) {
+	type health struct {
+		Status string `json:"status" enum:"ok"`
+	}
+	type output struct{ Body health }
+	huma.Register(api, huma.Operation{
+		OperationID: "get-health", Method: http.MethodGet, Path: "/healthz", Tags: []string{"service"},
+		Summary: "Whether the function answers",
+	}, func(context.Context, *struct{}) (*output, error) {
+		return &output{health{"ok"}}, nil
+	})
+}
+
+func (s *server) documentOperation(api huma.API) {
+	huma.Register(api, huma.Operation{
+		OperationID: "get-openapi", Method: http.MethodGet, Path: "/openapi.json", Tags: []string{"service"},
+		Summary:   "Describe this API",
+		Responses: answers("An OpenAPI 3.1 document", openAPI, &huma.Schema{Type: huma.TypeObject}),
+	}, func(context.Context, *struct{}) (*document, error) {
+		return &document{openAPI, s.document}, nil
+	})
+}
+
+const openAPI = "application/openapi+json"
+
+// document is an answer that is JSON already.
+type document struct {
+	ContentType string `header:"Content-Type" hidden:"true"`
+	Body        []byte
+}
+
+// answers describes what a document holds.
+func answers(description, contentType string, schema *huma.Schema) map[string]*huma.Response {
+	return map[string]*huma.Response{"200": {
+		Description: description, Content: map[string]*huma.MediaType{contentType: {Schema: schema}},
+	}}
+}
+
+type serverKey struct{}
+
+// frame gives a call its server, and a caller an answer whatever happens.
+func (s *server) frame(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), serverKey{}, s)
+		defer func() {
+			if p := recover(); p != nil {
+				if half, ok := w.(*response); ok {
+					*half = response{header: http.Header{}}
+				}
+				refuse(w, internal(ctx, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
+			}
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// route passes a call to the mux, and answers in our own form for paths and
+// methods that there are not.
+func route(mux *http.ServeMux) http.Handler {
+	next := readable(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.EscapedPath(); p != path.Clean(p) {
+			refuse(w, noPath(r)) // where the mux would redirect
+			return
+		}
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		mine := &response{header: http.Header{}}
+		h.ServeHTTP(mine, r)
+		if mine.status != http.StatusMethodNotAllowed {
+			refuse(w, noPath(r))
+			return
+		}
+		allow := mine.header.Get("Allow")
+		p := newProblem(http.StatusMethodNotAllowed, codeNoMethod, fmt.Sprintf("%s is not possible here; use %s.", r.Method, allow))
+		p.headers = http.Header{"Allow": {allow}}
+		refuse(w, p)
+	})
+}
+
+func noPath(r *http.Request) *problem {
+	return newProblem(http.StatusNotFound, codeNoPath, "There is nothing at this path. GET /openapi.json lists what there is.",
+		finding{Location: "path", Message: "is not known", Value: shorten(r.URL.Path)})
+}
+
+// readable refuses a body that is not JSON before anybody looks for fields in it.
+func readable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		if err != nil {
+			refuse(w, newProblem(http.StatusBadRequest, codeMalformed, "The body can't be read: "+err.Error()))
+			return
+		}
+		if len(body) > 0 && r.Method == http.MethodPost {
+			if p := checkBody(r, body); p != nil {
+				refuse(w, p)
+				return
+			}
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+func checkBody(r *http.Request, body []byte) *problem {
+	if len(body) > maxBody {
+		return newProblem(http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("The body is larger than %d bytes.", maxBody),
+			finding{Location: "body", Message: fmt.Sprintf("must be %d bytes or less", maxBody)})
+	}
+	// A body without a type is taken for what the only possible type is.
+	if sent := r.Header.Get("Content-Type"); sent != "" {
+		if media, _, err := mime.ParseMediaType(sent); err != nil || media != "application/json" {
+			return newProblem(http.StatusUnsupportedMediaType, codeMediaType, "The body must be JSON: send the header Content-Type: application/json.",
+				finding{Location: "header.Content-Type", Message: "must be application/json", Value: shorten(sent)})
+		}
+	}
+	if sent := r.Header.Get("Content-Encoding"); sent != "" && sent != "identity" {
+		return newProblem(http.StatusUnsupportedMediaType, codeMediaType, "The body must not be compressed.",
+			finding{Location: "header.Content-Encoding", Message: "must be left out", Value: shorten(sent)})
+	}
+	if message := notJSON(body); message != "" {
+		return newProblem(http.StatusBadRequest, codeMalformed, "The body is not JSON.", finding{Location: "body", Message: message})
+	}
+	return nil
+}
+
+// notJSON says what is wrong with the syntax of a body, and where.
+func notJSON(body []byte) string {
+	var any json.RawMessage
+	err := json.Unmarshal(body, &any)
+	if err == nil && !utf8.Valid(body) {
+		return "must be UTF-8"
+	}
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		if err != nil {
+			return "must be JSON: " + err.Error()
+		}
+		return ""
+	}
+	before := body[:max(0, min(int(syntax.Offset)-1, len(body)))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := len(before) - (bytes.LastIndexByte(before, '\n') + 1) + 1
+	return fmt.Sprintf("must be JSON: line %d, column %d: %v", line, column, syntax)
+}

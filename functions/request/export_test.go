@@ -1,0 +1,270 @@
+package main
+
+import (
+	"encoding/json"
+	"hash/crc64"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ecs-image-export/local/cloud"
+	"ecs-image-export/shared/export"
+)
+
+// TestLife takes an export through the calls that a person would make.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 2, cloud.Options{Speed: 1, TaskPerGiB: time.Millisecond, TaskLeast: time.Second, Tasks: 4})
+	api := b.instance(t)
+	image := b.images[1] // with a data disk
+
+	sum := api.create(t, order("imageId", image, "prefix", "Demo", "format", "RAW"))
+	if sum.TaskID == nil || sum.State != "exporting" || sum.Format != "raw" || sum.OSSPrefix != "Demo"+sum.ID ||
+		sum.Bucket != b.environment["EXPORT_BUCKET"] || sum.RegionID != b.environment["REGION"] || sum.ImageName == "" ||
+		sum.RoleName != "AliyunECSImageExportDefaultRole" {
+		t.Errorf("answer to the order: %+v", sum)
+	}
+	wantDisks := []exportDisk{{Role: "system", Device: "/dev/xvda", SizeGiB: 1}, {Role: "data", Device: "/dev/xvdb", SizeGiB: 1}}
+	if d := cmp.Diff(wantDisks, sum.Disks); d != "" {
+		t.Errorf("disks (-want +got):\n%s", d)
+	}
+	path := "/exports/" + sum.ID
+	api.conforms(t, "ExportDetail", api.do(t, "GET", path, ""))
+	if p := api.do(t, "GET", path+"/manifest", "").problem(t); p.Status != 409 || !strings.Contains(p.Detail, "exporting") {
+		t.Errorf("manifest of a running export: %+v", p)
+	}
+	if p := api.do(t, "GET", path+"/disks/xvdb/download", "").problem(t); p.Status != 409 || p.Code != codeNotLanded {
+		t.Errorf("download of a disk that has not landed: %+v", p)
+	}
+
+	x := b.follow(t, sum.ID, func(x export.Export) bool { return x.State.Terminal() })
+	if x.State != export.Completed {
+		t.Fatalf("the export is %s: %+v", x.State, x.Failure)
+	}
+	var detail exportDetail
+	api.do(t, "GET", path, "").into(t, &detail)
+	if detail.State != "completed" || detail.Progress == nil || *detail.Progress != 100 || detail.EstimatedCompletionAt != nil {
+		t.Errorf("completed export: %+v", detail)
+	}
+	if n := len(detail.History); n != len(x.Lines) || detail.History[0].State != "requested" || detail.History[n-1].State != "completed" {
+		t.Errorf("history: %+v", detail.History)
+	}
+	checkDownloads(t, api, detail)
+	checkManifest(t, api, x)
+	api.conforms(t, "ExportDetail", api.do(t, "GET", path, ""))
+	api.conforms(t, "ExportPage", api.do(t, "GET", "/exports", ""))
+	api.conforms(t, "Manifest", api.do(t, "GET", path+"/manifest", ""))
+	api.conforms(t, "Problem", api.do(t, "GET", "/exports?pageSize=0", ""))
+}
+
+func checkDownloads(t *testing.T, api *instance, detail exportDetail) {
+	t.Helper()
+	for _, d := range detail.Disks {
+		if d.Key == "" || d.Size == nil || d.CRC64 == "" || d.ETag == "" || d.CataloguedAt == nil {
+			t.Errorf("disk that landed: %+v", d)
+			continue
+		}
+		name := strings.TrimPrefix(d.Device, "/dev/")
+		for _, spelling := range []string{name, "%2Fdev%2F" + name, "dev%2F" + name} {
+			a := api.do(t, "GET", "/exports/"+detail.ID+"/disks/"+spelling+"/download", "")
+			if a.status != http.StatusFound {
+				t.Fatalf("download %s: %d %s", spelling, a.status, a.body)
+			}
+			checkLink(t, a.header["Location"], d)
+		}
+	}
+	if p := api.do(t, "GET", "/exports/"+detail.ID+"/disks/xvdz/download", "").problem(t); p.Status != 404 || p.Code != codeNoDisk {
+		t.Errorf("unknown disk: %+v", p)
+	}
+}
+
+func checkLink(t *testing.T, link string, d exportDisk) {
+	t.Helper()
+	resp, body := download(t, link)
+	sum := crc64.Checksum(body, crc64.MakeTable(crc64.ECMA))
+	if int64(len(body)) != *d.Size || strconv.FormatUint(sum, 10) != d.CRC64 {
+		t.Errorf("%s: %d bytes, CRC-64 %d; the export says %d, %s", d.Key, len(body), sum, *d.Size, d.CRC64)
+	}
+	if got, want := resp.Header.Get("Content-Disposition"), "attachment; filename="+d.Key; got != want {
+		t.Errorf("Content-Disposition: got %q, want %q", got, want)
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	if q.Get("x-oss-signature-version") != "OSS4-HMAC-SHA256" || q.Get("x-oss-security-token") == "" {
+		t.Errorf("link is not signed with V4 as a role: %s", link)
+	}
+	if seconds, err := strconv.Atoi(q.Get("x-oss-expires")); err != nil || seconds > 3600 || seconds < 1800 {
+		t.Errorf("link lives %q seconds", q.Get("x-oss-expires"))
+	}
+}
+
+func checkManifest(t *testing.T, api *instance, x export.Export) {
+	t.Helper()
+	a := api.do(t, "GET", "/exports/"+x.ID+"/manifest", "")
+	if a.status != 200 || a.header["Content-Type"] != "application/json" {
+		t.Fatalf("manifest: %d %v %s", a.status, a.header, a.body)
+	}
+	stored, _, err := api.bench.tracker.OSS.Bucket(x.Request.Bucket).Get(t.Context(), x.Request.ManifestKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(stored), a.body); d != "" {
+		t.Errorf("the manifest served is not the one beside the disks (-stored +served):\n%s", d)
+	}
+	var m export.Manifest
+	a.into(t, &m)
+	if len(m.Disks) != 2 || m.ID != x.ID {
+		t.Errorf("manifest: %+v", m)
+	}
+}
+
+// TestHead wants the headers of GET and no body.
+func TestHead(t *testing.T) {
+	t.Parallel()
+	api := lone(t)
+	get, head := api.do(t, "GET", "/healthz", ""), api.do(t, "HEAD", "/healthz", "")
+	if get.status != 200 || get.body != "{\"status\":\"ok\"}\n" {
+		t.Errorf("GET /healthz: %+v", get)
+	}
+	if head.status != 200 || head.body != "" || cmp.Diff(get.header, head.header) != "" {
+		t.Errorf("HEAD /healthz: %+v, GET: %+v", head, get)
+	}
+}
+
+// TestProgress wants one question to ECS however many ask us, at however many
+// instances, and an answer from all of them.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 2, cloud.Options{Speed: 1, TaskLeast: 20 * time.Second, Tasks: 4})
+	instances := []*instance{b.instance(t), b.instance(t)}
+	sum := instances[0].create(t, order("imageId", b.images[0]))
+	b.count("ecs")
+	var group sync.WaitGroup
+	for n := range 20 {
+		group.Go(func() {
+			if a := instances[n%2].do(t, "GET", "/exports/"+sum.ID, ""); a.status != 200 {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+	group.Wait()
+	var fields map[string]json.RawMessage
+	instances[0].do(t, "GET", "/exports/"+sum.ID, "").into(t, &fields)
+	if string(fields["progress"]) == "null" {
+		t.Errorf("no progress after ECS was asked: %s", fields["progress"])
+	}
+	if n := b.count("ecs DescribeTaskAttribute"); n != 1 {
+		t.Errorf("ECS was asked %d times, want once", n)
+	}
+
+	// An export that nobody has asked about, and an ECS that doesn't answer.
+	b.meddle(func(call string, w http.ResponseWriter) bool {
+		if call == "ecs DescribeTaskAttribute" {
+			http.Error(w, `{"Code":"Forbidden.RAM","Message":"no"}`, http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	other := instances[0].create(t, order("imageId", b.images[1]))
+	a := instances[0].do(t, "GET", "/exports/"+other.ID, "")
+	a.into(t, &fields)
+	if a.status != 200 || string(fields["progress"]) != "null" || string(fields["estimatedCompletionAt"]) != "null" {
+		t.Errorf("with ECS silent: %d %s", a.status, a.body)
+	}
+}
+
+// TestCreateWhenServicesFail wants a clear answer, and an export that is on record
+// to be told of as such.
+func TestCreateWhenServicesFail(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 4, cloud.Options{Speed: 1000, Tasks: 4})
+	api := b.instance(t)
+	fail := func(calls ...string) {
+		b.meddle(func(call string, w http.ResponseWriter) bool {
+			for _, c := range calls {
+				if strings.HasPrefix(call, c) {
+					http.Error(w, `{"Code":"Forbidden.RAM","Message":"no","RequestId":"r-1"}`, http.StatusForbidden)
+					return true
+				}
+			}
+			return false
+		})
+	}
+	records := b.environment["RECORDS_BUCKET"]
+
+	for name, call := range map[string]string{
+		"the image can't be looked up": "ecs DescribeImages",
+		"nothing can be recorded":      "oss PUT " + records + "/active/",
+		"the log can't be begun":       "oss POST " + records + "/exports/",
+	} {
+		fail(call)
+		a := api.do(t, "POST", "/exports", order("imageId", b.images[0]))
+		if p := a.problem(t); p.Status != 503 || p.Code != codeUnavailable || a.header["Retry-After"] == "" {
+			t.Errorf("%s: %v %+v", name, a.header, p)
+		}
+	}
+	if n := b.count("ecs ExportImage"); n != 0 {
+		t.Errorf("ExportImage was called %d times for exports that were not recorded", n)
+	}
+
+	// From the record on it is accepted, whatever else fails.
+	fail("mns", "ecs DescribeTasks")
+	if sum := api.create(t, order("imageId", b.images[1])); sum.State != "requested" {
+		t.Errorf("with MNS down: %+v", sum)
+	}
+	fail()
+	a := api.do(t, "POST", "/exports", order("imageId", b.images[2], "format", "vmdk", "roleName", "NoSuchRole"))
+	var sum ExportSummary
+	if a.into(t, &sum); a.status != 202 || sum.State != "failed" || sum.Failure == nil || sum.Failure.Code == "" {
+		t.Errorf("refused by ECS: %+v", sum)
+	}
+	api.conforms(t, "ExportSummary", a)
+}
+
+// TestConcurrentOrders submits many at once, at one instance.
+func TestConcurrentOrders(t *testing.T) {
+	t.Parallel()
+	const n = 24
+	b := newBench(t, n, cloud.Options{Speed: 1000, Tasks: n})
+	api := b.instance(t)
+	var group sync.WaitGroup
+	for _, image := range b.images {
+		group.Go(func() {
+			a := api.do(t, "POST", "/exports", order("imageId", image))
+			if a.status != http.StatusAccepted {
+				t.Errorf("%s: %d %s", image, a.status, a.body)
+			}
+		})
+	}
+	group.Wait()
+	if got := b.count("ecs ExportImage"); got != n {
+		t.Errorf("ExportImage was called %d times, want %d", got, n)
+	}
+}
+
+// TestSession wants credentials kept while a link of half an hour can be made with
+// them, and renewed after.
+func TestSession(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, cloud.Options{Speed: 1000, Tasks: 1})
+	api := b.instance(t)
+	sum := api.create(t, order("imageId", b.images[0]))
+	b.follow(t, sum.ID, func(x export.Export) bool { return x.State.Terminal() })
+	for range 5 {
+		if a := api.do(t, "GET", "/exports/"+sum.ID+"/disks/xvda/download", ""); a.status != http.StatusFound {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if n := b.count("sts AssumeRole"); n != 1 {
+		t.Errorf("the role was taken %d times, want once", n)
+	}
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+
+	"ecs-image-export/shared/function"
+	"ecs-image-export/shared/oss"
+	"ecs-image-export/shared/rpc"
+)
+
+// What a problem's code can be.
+const (
+	codeMalformed     = "MalformedRequest"
+	codeInvalid       = "InvalidRequest"
+	codeTooLarge      = "BodyTooLarge"
+	codeMediaType     = "UnsupportedMediaType"
+	codeUnauthorized  = "Unauthorized"
+	codeNoPath        = "PathNotFound"
+	codeNoMethod      = "MethodNotAllowed"
+	codeNoExport      = "ExportNotFound"
+	codeNoDisk        = "DiskNotFound"
+	codeNotCompleted  = "ExportNotCompleted"
+	codeNotLanded     = "DiskNotLanded"
+	codeBadToken      = "InvalidPageToken"
+	codeUnreadable    = "UnreadableRecord"
+	codeUnavailable   = "ServiceUnavailable"
+	codeInternalError = "InternalError"
+)
+
+// problem is an RFC 9457 problem. It is also the error that handlers return.
+type problem struct {
+	Type   string    `json:"type" format:"uri-reference" example:"about:blank" doc:"Always about:blank: code tells problems apart."`
+	Code   string    `json:"code" example:"InvalidRequest" doc:"Which problem it is. Does not change between versions."`
+	Title  string    `json:"title" example:"Unprocessable Entity" doc:"What the HTTP status means."`
+	Status int       `json:"status" example:"422" doc:"The HTTP status."`
+	Detail string    `json:"detail" doc:"What is wrong this time, for a person, and what to do about it."`
+	Errors []finding `json:"errors,omitempty" nullable:"false" doc:"Everything that was found wrong with the call."`
+
+	headers http.Header
+}
+
+// finding is one thing that is wrong with a call.
+type finding struct {
+	Location string `json:"location" example:"body.imageId" doc:"Where: body, query, path or header, and the field's name behind a full stop."`
+	Message  string `json:"message" doc:"What is wrong there, and the remedy."`
+	Code     string `json:"code,omitempty" example:"InvalidImageId.NotFound" doc:"The code that the cloud's own API has for this, if it has one."`
+	Value    any    `json:"value,omitempty" doc:"What was found there, shortened."`
+}
+
+func newProblem(status int, code, detail string, findings ...finding) *problem {
+	return &problem{Type: "about:blank", Code: code, Title: http.StatusText(status), Status: status, Detail: detail, Errors: findings}
+}
+
+// Error is what the log says.
+func (p *problem) Error() string { return p.Code + ": " + p.Detail }
+
+// GetStatus is part of huma.StatusError.
+func (p *problem) GetStatus() int { return p.Status }
+
+// GetHeaders is part of huma.HeadersError.
+func (p *problem) GetHeaders() http.Header { return p.headers }
+
+// ContentType is part of huma.ContentTypeFilter.
+func (p *problem) ContentType(string) string { return "application/problem+json" }
+
+// Error makes a finding an error that a huma.Resolver can return.
+func (f finding) Error() string { return f.Location + " " + f.Message }
+
+// refuse answers with a problem, outside of huma.
+func refuse(w http.ResponseWriter, p *problem) {
+	for name, values := range p.headers {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(p) // into memory
+}
+
+// unavailable is the answer where a service that the call needs did not do its
+// part. What it said goes to the log; the caller gets its code and request id.
+func unavailable(ctx context.Context, detail string, err error) *problem {
+	function.Note(ctx, slog.String("error", err.Error()))
+	var call *rpc.Error
+	var object *oss.Error
+	switch {
+	case errors.As(err, &call) && call.Code != "":
+		detail += fmt.Sprintf(" The service answered %s (request %s).", call.Code, call.RequestID)
+	case errors.As(err, &object) && object.Code != "":
+		detail += fmt.Sprintf(" The service answered %s (request %s).", object.Code, object.RequestID)
+	}
+	p := newProblem(http.StatusServiceUnavailable, codeUnavailable, detail)
+	p.headers = http.Header{"Retry-After": {"5"}}
+	return p
+}
+
+// internal is the answer to what should not happen. The log has the reason.
+func internal(ctx context.Context, err error) *problem {
+	function.Note(ctx, slog.String("error", err.Error()))
+	return newProblem(http.StatusInternalServerError, codeInternalError, "Something went wrong here, not with the call. The log of the function has the reason.")
+}
+
+// tuneHuma makes the library refuse in our form and in sentences with a remedy.
+// It offers package variables for that and nothing else.
+var tuneHuma = sync.OnceFunc(func() {
+	huma.ValidateStrictCasing = true
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return fromHuma(status, message, errs)
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+		if status == http.StatusInternalServerError {
+			return internal(ctx.Context(), errors.Join(append(errs, errors.New(message))...))
+		}
+		return fromHuma(status, message, errs)
+	}
+	validation.MsgExpectedBePattern = "must be %s"
+	validation.MsgExpectedString = "must be a JSON string"
+	validation.MsgExpectedObject = "must be a JSON object"
+	validation.MsgExpectedOneOf = "must be one of: %s"
+	validation.MsgExpectedMinimumNumber = "must be %v or more"
+	validation.MsgExpectedMaximumNumber = "must be %v or less"
+	validation.MsgUnexpectedProperty = "is not a known field; /openapi.json lists those that are"
+	validation.MsgExpectedRequiredProperty = missing + "%s"
+})
+
+// missing and the field's name make the message about a field that is not there.
+const missing = "missing: "
+
+// fromHuma makes a problem of what the library found.
+func fromHuma(status int, message string, errs []error) *problem {
+	p := newProblem(status, codeInvalid, "The call is not valid; errors says where and what to do.")
+	switch status {
+	case http.StatusBadRequest: // no body where one is required
+		p.Code, p.Detail = codeMalformed, "The call can't be read: "+message+"."
+		p.Errors = append(p.Errors, finding{Location: "body", Message: "is required"})
+	case http.StatusUnsupportedMediaType:
+		p.Code, p.Detail = codeMediaType, "The body must be application/json."
+	}
+	for _, err := range errs {
+		var detail huma.ErrorDetailer
+		var found finding
+		switch {
+		case errors.As(err, &found):
+		case errors.As(err, &detail):
+			found = reword(*detail.ErrorDetail())
+		default:
+			found = finding{Message: err.Error()}
+		}
+		found.Value = shorten(found.Value)
+		p.Errors = append(p.Errors, found)
+	}
+	return p
+}
+
+// reword puts the blame on the field, where the library reports the object around
+// it.
+func reword(d huma.ErrorDetail) finding {
+	f := finding{Location: d.Location, Message: d.Message, Value: d.Value}
+	object, _ := d.Value.(map[string]any)
+	switch {
+	case object != nil && strings.HasPrefix(d.Message, missing):
+		f.Location += "." + strings.TrimPrefix(d.Message, missing)
+		f.Message, f.Value = "is required", nil
+	case object != nil && d.Message == validation.MsgUnexpectedProperty:
+		// The library puts the name behind the location of the object.
+		_, name, _ := strings.Cut(d.Location, ".")
+		f.Value = object[name]
+	case d.Message == "invalid integer":
+		f.Message = "must be a whole number"
+	case d.Message == "unknown query parameter":
+		f.Message, f.Value = "is not a known parameter; /openapi.json lists those that are", nil
+	}
+	return f
+}
+
+// shorten keeps what a caller sent from filling the answer.
+func shorten(v any) any {
+	const longest = 100
+	switch v := v.(type) {
+	case string:
+		if utf8.RuneCountInString(v) > longest {
+			return string([]rune(v)[:longest]) + "…"
+		}
+	case map[string]any, []any:
+		return nil
+	}
+	return v
+}
