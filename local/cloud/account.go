@@ -1,0 +1,61 @@
+package cloud
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"ecs-image-export/local/identity"
+	"ecs-image-export/local/ram"
+)
+
+// account is the one account of the stand-in, made when its folder is new.
+type account struct {
+	// AccessKeyID and AccessKeySecret belong to a RAM user with every right, as
+	// one would work with on a real account: the account's own key cannot assume
+	// roles.
+	AccessKeyID     string `json:"accessKeyId"`
+	AccessKeySecret string `json:"accessKeySecret"`
+	RootID          string `json:"rootId"`
+	RootSecret      string `json:"rootSecret"`
+	// Token is what the request function accepts.
+	Token string `json:"token"`
+}
+
+func loadAccount(path string) (account, error) {
+	var a account
+	text, err := os.ReadFile(path)
+	if err == nil {
+		return a, json.Unmarshal(text, &a)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return a, err
+	}
+	a = account{
+		AccessKeyID: "LTAI5t" + rand.Text()[:18], AccessKeySecret: rand.Text() + rand.Text()[:4],
+		RootID: "LTAI5t" + rand.Text()[:18], RootSecret: rand.Text() + rand.Text()[:4],
+		Token: rand.Text(),
+	}
+	if text, err = json.MarshalIndent(a, "", "  "); err != nil {
+		return a, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return a, err
+	}
+	return a, os.WriteFile(path, text, 0o600)
+}
+
+func (a account) root() identity.Credentials {
+	return identity.Credentials{AccessKeyID: a.RootID, AccessKeySecret: a.RootSecret}
+}
+
+func (a account) users() []ram.User {
+	return []ram.User{{
+		Name:        "administrator",
+		Credentials: identity.Credentials{AccessKeyID: a.AccessKeyID, AccessKeySecret: a.AccessKeySecret},
+		Policies:    []string{"AdministratorAccess"},
+	}}
+}
