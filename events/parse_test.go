@@ -107,13 +107,13 @@ func TestObjectTime(t *testing.T) {
 // TestUserMeta decodes what ECS does not send but others may.
 func TestUserMeta(t *testing.T) {
 	t.Parallel()
-	body := strings.Replace(string(sample(t, "object-created")), `"mimeType": "application/octet-stream"`,
-		`"mimeType": "image/jpeg", "userMeta": {"x-oss-meta-k": "v"}`, 1)
+	body := strings.Replace(string(sample(t, "object-created")), `"objectMeta": {`,
+		`"objectMeta": {"userMeta": {"x-oss-meta-k": "v"},`, 1)
 	var e ObjectEvent
 	if err := json.Unmarshal([]byte(body), &e); err != nil {
 		t.Fatal(err)
 	}
-	want := &ObjectMeta{MimeType: "image/jpeg", UserMeta: map[string]string{"x-oss-meta-k": "v"}}
+	want := &ObjectMeta{MimeType: "application/gzip", UserMeta: map[string]string{"x-oss-meta-k": "v"}}
 	if diff := cmp.Diff(want, e.Events[0].OSS.Object.ObjectMeta); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
