@@ -26,6 +26,7 @@ import (
 type Cloud struct {
 	*cloud.Cloud
 	Environment map[string]string
+	Folder      string   // of the images
 	Images      []string // ids; every second image has a data disk, the first has none
 }
 
@@ -42,7 +43,7 @@ func Start(t testing.TB, n int, o cloud.Options) Cloud {
 		o.Speed = 1000
 	}
 	c := cloudtest.Start(t, o)
-	return Cloud{c, cloudtest.Environment(c), images}
+	return Cloud{c, cloudtest.Environment(c), o.Images, images}
 }
 
 // Config is the configuration of a tracker in this cloud, with intervals that
