@@ -115,6 +115,42 @@ func TestDropped(t *testing.T) {
 	})
 }
 
+// TestSeveralRecords wants a record that nobody can handle not to keep the others
+// of its event from being handled.
+func TestSeveralRecords(t *testing.T) {
+	t.Parallel()
+	cloud := trackertest.Start(t, 1, cloud.Options{})
+	tr := cloud.Tracker(t, cloud.Config())
+	bucket, key := cloud.Environment["EXPORT_BUCKET"], "m-bp1somebodyelses00001_system.raw.tar.gz"
+	put(t, tr, bucket, key)
+	event := created(bucket, "holiday.raw.tar.gz")
+	event.Events = append(event.Events, created(bucket, key).Events...)
+	if _, err := (catalog{tr}).handle(t.Context(), event); err == nil || !function.IsPermanent(err) {
+		t.Errorf("got %v, want an error that is not retried", err)
+	}
+	page, err := tr.OSS.Bucket(cloud.Environment["RECORDS_BUCKET"]).List(t.Context(), oss.ListOptions{Prefix: "unmanaged/"})
+	if err != nil || len(page.Objects) != 1 {
+		t.Errorf("%d objects are cataloged, want 1 (%v)", len(page.Objects), err)
+	}
+	// Nor may it keep them from being tried again.
+	event.Events[1].OSS.Bucket.Name = "" // dropped too
+	failing := created(bucket, "x"+brokenExport(t, tr, cloud)+"_m-bp1somebodyelses00001_system.vhd")
+	event.Events = append(event.Events, failing.Events...)
+	if _, err := (catalog{tr}).handle(t.Context(), event); err == nil || function.IsPermanent(err) {
+		t.Errorf("got %v, want an error that is retried", err)
+	}
+}
+
+// brokenExport returns the id of an export whose log can't be read.
+func brokenExport(t *testing.T, tr *tracker.Tracker, c trackertest.Cloud) (id string) {
+	t.Helper()
+	id = export.NewID(time.Now())
+	if _, err := tr.OSS.Bucket(c.Environment["RECORDS_BUCKET"]).Append(t.Context(), "exports/"+id, 0, []byte("not a log\n")); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // TestOurs follows an export by its objects' events alone.
 func TestOurs(t *testing.T) {
 	t.Parallel()

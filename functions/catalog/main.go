@@ -42,12 +42,19 @@ func (c catalog) handle(ctx context.Context, event events.ObjectEvent) (none str
 	if len(event.Events) == 0 {
 		return none, function.Permanent(errors.New("the event holds no record"))
 	}
+	var dropped, failed []error
 	for _, r := range event.Events {
-		if err := c.object(ctx, r.OSS.Bucket.Name, r.OSS.Object.Key); err != nil {
-			return none, err
+		err := c.object(ctx, r.OSS.Bucket.Name, r.OSS.Object.Key)
+		if function.IsPermanent(err) {
+			dropped = append(dropped, err)
+		} else if err != nil {
+			failed = append(failed, err)
 		}
 	}
-	return none, nil
+	if len(failed) > 0 {
+		return none, errors.Join(failed...)
+	}
+	return none, errors.Join(dropped...)
 }
 
 // object catalogs one object. The event says only where to look: by now the

@@ -9,10 +9,12 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"ecs-image-export/events"
+	"ecs-image-export/shared/ecs"
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/mns"
 	"ecs-image-export/shared/record"
@@ -22,36 +24,53 @@ import (
 const (
 	// batch is how many messages MNS gives at a time.
 	batch = 16
+	// round is how many messages are handled together: as many whole batches as
+	// there are tasks in one call of DescribeTasks.
+	round = ecs.MaxTasks / batch * batch
 	// parallel is how many exports are followed at a time: each step waits for
 	// the network most of its time.
 	parallel = 16
 	// maxReceives is how often handling a message may fail before it is parked.
 	// The sweep goes on looking at its export.
 	maxReceives = 10
+	// stepTimeout bounds the step on one export, so that one whose looks hang
+	// does not take the others' time: a call of ExportImage has 10 seconds.
+	stepTimeout = 20 * time.Second
+	// reserve is the time that a second round needs. Messages received with less left
+	// would stay hidden for nothing.
+	reserve = stepTimeout + 5*time.Second
 )
 
 // drain handles the nudges that are due and returns how many there were.
 func (p poller) drain(ctx context.Context) (handled int, err error) {
-	for range p.config.Batches {
-		messages, err := p.tracker.Tasks.Receive(ctx, batch, 0)
+	for left := p.config.Batches; left > 0; {
+		if deadline, ok := ctx.Deadline(); ok && handled > 0 && time.Until(deadline) < reserve {
+			return handled, nil
+		}
+		var messages []mns.Received
+		// MNS may give fewer than there are, but none only where it has none.
+		none := false
+		for ; left > 0 && len(messages)+batch <= round && !none && err == nil; left-- {
+			var more []mns.Received
+			more, err = p.tracker.Tasks.Receive(ctx, batch, 0)
+			messages = append(messages, more...)
+			none = len(more) == 0
+		}
 		if err != nil {
-			return handled, fmt.Errorf("receive nudges: %w", err)
+			err = fmt.Errorf("receive nudges: %w", err)
 		}
 		handled += len(messages)
-		if err := p.handleBatch(ctx, messages); err != nil {
+		if err := errors.Join(err, p.handleRound(ctx, messages)); err != nil || none {
 			return handled, err
-		}
-		if len(messages) < batch {
-			return handled, nil
 		}
 	}
 	return handled, nil
 }
 
-// handleBatch follows the exports of a batch of messages. A message is deleted
-// once the next look at its export is planned, or none is needed; the others
-// become visible again.
-func (p poller) handleBatch(ctx context.Context, messages []mns.Received) error {
+// handleRound follows the exports of some messages. A message is deleted once
+// the next look at its export is planned, or none is needed; the others become
+// visible again.
+func (p poller) handleRound(ctx context.Context, messages []mns.Received) error {
 	var mu sync.Mutex
 	var done []string // receipt handles
 	finish := func(m mns.Received) {
@@ -146,7 +165,7 @@ func (p poller) step(ctx context.Context, due []*tracker.Followed, fail func(id 
 			tasks = append(tasks, f.Task.ID)
 		}
 	}
-	seen, err := p.tracker.Describe(ctx, tasks)
+	seen, err := p.describe(ctx, tasks)
 	if err != nil {
 		// Every step asks for itself then, or fails for itself.
 		slog.WarnContext(ctx, "describe tasks", "tasks", len(tasks), "error", err)
@@ -154,6 +173,8 @@ func (p poller) step(ctx context.Context, due []*tracker.Followed, fail func(id 
 	var mu sync.Mutex
 	var followed []*tracker.Followed
 	each(slices.Values(due), func(f *tracker.Followed) {
+		ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+		defer cancel()
 		if err := p.tracker.Step(ctx, f, tracker.Known{Task: seen[f.Task.ID]}); err != nil {
 			fail(f.ID, err)
 			return
@@ -163,6 +184,12 @@ func (p poller) step(ctx context.Context, due []*tracker.Followed, fail func(id 
 		followed = append(followed, f)
 	})
 	return followed
+}
+
+func (p poller) describe(ctx context.Context, tasks []string) (map[string]*export.TaskSeen, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	return p.tracker.Describe(ctx, tasks)
 }
 
 // each calls do for every value, some at a time.

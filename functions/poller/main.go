@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"ecs-image-export/events"
@@ -20,8 +21,9 @@ func main() { function.Main(New) }
 // Config is the function's environment.
 type Config struct {
 	tracker.Config
-	// Batches is how many times a poll receives messages, 16 at a time.
-	Batches int `env:"POLL_BATCHES" envDefault:"8"`
+	// Batches is how many times a poll receives messages at most, 16 at a time.
+	// The poll's time bounds it too: see reserve.
+	Batches int `env:"POLL_BATCHES" envDefault:"128"`
 	// SweepPage is how many open exports a poll looks over.
 	SweepPage int `env:"SWEEP_PAGE" envDefault:"500"`
 	// SweepAfter is how long an export may go without a look before its nudge
@@ -63,8 +65,14 @@ type poller struct {
 // is gained by repeating it: an error is only logged.
 func (p poller) handle(ctx context.Context, _ events.TimerEvent) (none struct{}, err error) {
 	defer p.tracker.Rest()
+	// Side by side, so that neither is kept from its work by exports that take
+	// the other all the time.
+	var swept int
+	var sweepErr error
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { swept, sweepErr = p.sweep(ctx) })
 	nudged, err := p.drain(ctx)
-	swept, sweepErr := p.sweep(ctx)
+	sweeping.Wait()
 	function.Note(ctx, slog.Int("nudged", nudged), slog.Int("swept", swept))
 	if err := errors.Join(err, sweepErr); err != nil {
 		return none, function.Permanent(err)

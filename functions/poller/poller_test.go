@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,13 +122,13 @@ func TestMany(t *testing.T) {
 	t.Parallel()
 	const n = 30
 	var counted calls
-	c := trackertest.Start(t, n, cloud.Options{Tasks: n, Wrap: counted.wrap})
+	// Received messages are hidden for 2 minutes / Speed.
+	c := trackertest.Start(t, n, cloud.Options{Speed: 5, Tasks: n, TaskPerGiB: 100 * time.Millisecond, TaskLeast: 100 * time.Millisecond, Wrap: counted.wrap})
 	p := newPoller(t, c)
 	var ids []string
 	for _, image := range c.Images {
 		ids = append(ids, begin(t, p, c.Request(t, image)).ID)
 	}
-	before := counted.of("ecs DescribeTasks")
 	polls := 0
 	for open := true; open; polls++ {
 		if _, err := p.handle(t.Context(), events.TimerEvent{}); err != nil {
@@ -142,10 +144,6 @@ func TestMany(t *testing.T) {
 		if s := p.state(t, id); s != export.Completed {
 			t.Errorf("export %s is %s", id, s)
 		}
-	}
-	// A poll handles up to 128 nudges in batches of 16, each with one call.
-	if asked := counted.of("ecs DescribeTasks") - before; asked > polls*(n/batch+2) {
-		t.Errorf("%d calls of DescribeTasks in %d polls", asked, polls)
 	}
 	if asked := counted.of("ecs DescribeTaskAttribute"); asked != 0 {
 		t.Errorf("%d calls of DescribeTaskAttribute, though nobody asked for a percentage", asked)
@@ -205,6 +203,77 @@ func TestDuplicateNudges(t *testing.T) {
 	}
 }
 
+// TestDescribedTogether wants the tasks of many exports that are due to be
+// described by as few calls as ECS allows.
+func TestDescribedTogether(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	var counted calls
+	c := trackertest.Start(t, n, cloud.Options{Speed: 1, Tasks: n, TaskLeast: time.Hour, Wrap: counted.wrap})
+	p := newPoller(t, c)
+	p.config.LookMin, p.config.LookMax, p.config.SubmitTimeout = time.Minute, time.Hour, time.Minute
+	p.tracker = c.Tracker(t, p.config.Config)
+	for _, image := range c.Images {
+		begin(t, p, c.Request(t, image))
+	}
+	// Their nudges are due in a minute; these are due now.
+	for _, image := range c.Images {
+		entries, _, err := p.tracker.Records.List(t.Context(), record.OfImage(image), "", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.tracker.Tasks.Send(t.Context(), fmt.Sprintf(`{"id": %q, "next": "2100-01-02T03:04:05Z"}`, entries[0].ID), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := counted.of("ecs DescribeTasks")
+	if _, err := p.handle(t.Context(), events.TimerEvent{}); err != nil {
+		t.Fatal(err)
+	}
+	if asked := counted.of("ecs DescribeTasks") - before; asked != 1 {
+		t.Errorf("%d calls of DescribeTasks for %d tasks, want 1", asked, n)
+	}
+	if left := p.drop(t); len(left) != 0 {
+		t.Errorf("%d messages that were due are left", len(left))
+	}
+}
+
+// TestSlowExports wants exports that take all the time of a poll to keep neither
+// the sweep nor other exports from getting on.
+func TestSlowExports(t *testing.T) {
+	t.Parallel()
+	const n = 3
+	var hang atomic.Bool
+	c := trackertest.Start(t, n, cloud.Options{Speed: 1, Tasks: n, TaskLeast: time.Hour, Wrap: func(service string, h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if service == "ecs" && hang.Load() {
+				<-r.Context().Done()
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	}})
+	p := newPoller(t, c)
+	p.config.SweepPage, p.config.SweepAfter = 1, 0
+	var ids []string
+	for _, image := range c.Images {
+		ids = append(ids, begin(t, p, c.Request(t, image)).ID)
+	}
+	slices.Sort(ids)
+	if _, err := p.tracker.Tasks.Send(t.Context(), fmt.Sprintf(`{"id": %q, "next": "2100-01-02T03:04:05Z"}`, ids[0]), 0); err != nil {
+		t.Fatal(err)
+	}
+	hang.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := p.handle(ctx, events.TimerEvent{}); err == nil {
+		t.Error("ECS does not answer, but the poll has no error")
+	}
+	if cursor, err := p.tracker.Records.Cursor(t.Context()); err != nil || cursor != ids[0] {
+		t.Errorf("the next sweep goes on behind %q, want %q (%v)", cursor, ids[0], err)
+	}
+}
+
 // TestLostNudges loses every nudge of some exports; the sweep finds them, page by
 // page.
 func TestLostNudges(t *testing.T) {
@@ -259,7 +328,7 @@ func TestAbandoned(t *testing.T) {
 // TestParked gives up on a message that can't be handled, and keeps it.
 func TestParked(t *testing.T) {
 	t.Parallel()
-	c := trackertest.Start(t, 1, cloud.Options{Speed: 10000}) // visibility of 2 minutes in 12 ms
+	c := trackertest.Start(t, 1, cloud.Options{Speed: 120}) // visibility of 2 minutes in a second
 	p := newPoller(t, c)
 	id := export.NewID(time.Now())
 	records := p.tracker.OSS.Bucket(c.Environment["RECORDS_BUCKET"])

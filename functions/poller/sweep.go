@@ -21,7 +21,7 @@ const maxSwept = 64
 // ended, and follows those that nobody has looked at for too long. It returns how
 // many those were. A page costs one call however many exports are on it; with
 // SWEEP_PAGE at 500 and 10,000 open exports, a lost nudge is found within
-// SWEEP_AFTER and 20 polls.
+// SWEEP_AFTER and 20 polls, as long as no page has more than maxSwept of them.
 func (p poller) sweep(ctx context.Context) (swept int, err error) {
 	cursor, err := p.tracker.Records.Cursor(ctx)
 	if err != nil {
@@ -50,11 +50,12 @@ func (p poller) sweep(ctx context.Context) (swept int, err error) {
 		}
 		stale = append(stale, e.ID)
 	}
-	errs := p.rescue(ctx, stale)
+	// First, so that exports that take all the time there is are not the next
+	// sweep's again.
 	if next != cursor {
-		errs = append(errs, p.tracker.Records.SetCursor(ctx, next))
+		err = p.tracker.Records.SetCursor(ctx, next)
 	}
-	return len(stale), errors.Join(errs...)
+	return len(stale), errors.Join(append(p.rescue(ctx, stale), err)...)
 }
 
 // rescue follows exports whose nudge is lost, and closes entries whose log was

@@ -56,7 +56,7 @@ type ExportSummary struct {
 	CreatedAt time.Time    `json:"createdAt"`
 	UpdatedAt time.Time    `json:"updatedAt"`
 	Failure   *failure     `json:"failure,omitempty" doc:"Why the export failed."`
-	Disks     []exportDisk `json:"disks" nullable:"false" doc:"The disks of the image."`
+	Disks     []exportDisk `json:"disks" doc:"The disks of the image."`
 }
 
 // exportDisk is one disk. What describes its object is there once it has landed.
@@ -82,7 +82,7 @@ type exportDetail struct {
 	ExportSummary
 	Progress              *int           `json:"progress" minimum:"0" maximum:"100" doc:"Percent of the copying done, as ECS counts it; null where it is not known."`
 	EstimatedCompletionAt *time.Time     `json:"estimatedCompletionAt" doc:"When the copying will be done if it goes on as it did so far; null where it is not known."`
-	History               []historyEntry `json:"history" nullable:"false" doc:"What happened, the oldest first."`
+	History               []historyEntry `json:"history" doc:"What happened, the oldest first."`
 }
 
 type historyEntry struct {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,24 +28,20 @@ type server struct {
 	tracker   *tracker.Tracker
 	downloads *oss.Client // signs links
 	tokens    []digest
-	document  []byte // OpenAPI
 }
 
 // maxBody is the largest body of a call, in bytes.
 const maxBody = 64 << 10
 
 // handler is the whole API.
-func (s *server) handler() (http.Handler, error) {
+func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
-	var err error
-	if s.document, err = json.Marshal(s.operations(mux).OpenAPI()); err != nil {
-		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
-	}
-	return s.frame(s.authorize(route(mux))), nil
+	s.operations(mux)
+	return s.frame(s.authorize(route(mux)))
 }
 
-// operations puts every operation on the mux and returns its description.
-func (s *server) operations(mux *http.ServeMux) huma.API {
+// operations puts every operation on the mux.
+func (s *server) operations(mux *http.ServeMux) {
 	tuneHuma()
 	api := humago.New(mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -56,12 +53,18 @@ func (s *server) operations(mux *http.ServeMux) huma.API {
 				Version: "1",
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
+			Servers: []*huma.Server{{URL: "/"}},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"bearer": {Type: "http", Scheme: "bearer", Description: "A token of this deployment."},
 				},
 			},
+			OnAddOperation: []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) {
+				for _, p := range op.Parameters {
+					undescribe(p.Schema)
+				}
+			}},
 		},
 		Formats: map[string]huma.Format{
 			"application/json": huma.DefaultJSONFormat,
@@ -76,18 +79,27 @@ func (s *server) operations(mux *http.ServeMux) huma.API {
 	s.manifestOperation(api)
 	s.downloadOperation(api)
 	healthOperation(api)
-	s.documentOperation(api)
+	documentOperation(api)
 	// What callers send is strict; what they get may grow.
 	for name, schema := range api.OpenAPI().Components.Schemas.Map() {
 		if !strings.HasSuffix(name, "Order") {
 			schema.AdditionalProperties = true
 		}
+		for _, property := range schema.Properties {
+			undescribe(property)
+		}
 	}
-	return api
 }
 
-// secured says that an operation needs a token.
-var secured = []map[string][]string{{"bearer": {}}}
+// undescribe takes what the library adds to the keywords of JSON Schema out of a
+// schema, once its messages are made: linters refuse it.
+func undescribe(s *huma.Schema) { s.PatternDescription = "" }
+
+// secured says that an operation needs a token, unsecured that it needs none.
+var (
+	secured   = []map[string][]string{{"bearer": {}}}
+	unsecured = []map[string][]string{}
+)
 
 func healthOperation(api huma.API) {
 	type health struct {
@@ -96,19 +108,23 @@ func healthOperation(api huma.API) {
 	type output struct{ Body health }
 	huma.Register(api, huma.Operation{
 		OperationID: "get-health", Method: http.MethodGet, Path: "/healthz", Tags: []string{"service"},
-		Summary: "Whether the function answers",
+		Summary: "Whether the function answers", Security: unsecured,
 	}, func(context.Context, *struct{}) (*output, error) {
 		return &output{health{"ok"}}, nil
 	})
 }
 
-func (s *server) documentOperation(api huma.API) {
+func documentOperation(api huma.API) {
+	// Encoding it takes longer than anything else at the start of an instance, and
+	// few are ever asked for it.
+	encoded := sync.OnceValues(func() ([]byte, error) { return json.Marshal(api.OpenAPI()) })
 	huma.Register(api, huma.Operation{
 		OperationID: "get-openapi", Method: http.MethodGet, Path: "/openapi.json", Tags: []string{"service"},
-		Summary:   "Describe this API",
+		Summary: "Describe this API", Security: unsecured,
 		Responses: answers("An OpenAPI 3.1 document", openAPI, &huma.Schema{Type: huma.TypeObject}),
 	}, func(context.Context, *struct{}) (*document, error) {
-		return &document{openAPI, s.document}, nil
+		body, err := encoded()
+		return &document{openAPI, body}, err
 	})
 }
 
@@ -212,24 +228,56 @@ func checkBody(r *http.Request, body []byte) *problem {
 		return newProblem(http.StatusUnsupportedMediaType, codeMediaType, "The body must not be compressed.",
 			finding{Location: "header.Content-Encoding", Message: "must be left out", Value: shorten(sent)})
 	}
+	r.Header.Set("Content-Type", "application/json") // as huma spells it
 	if message := notJSON(body); message != "" {
-		return newProblem(http.StatusBadRequest, codeMalformed, "The body is not JSON.", finding{Location: "body", Message: message})
+		return newProblem(http.StatusBadRequest, codeMalformed, "The body can't be read as JSON.", finding{Location: "body", Message: message})
+	}
+	if name, twice := repeated(body); twice {
+		return newProblem(http.StatusUnprocessableEntity, codeInvalid, invalid,
+			finding{Location: "body." + name, Message: "is there twice; send it once"})
 	}
 	return nil
 }
 
+// repeated finds a field that an object names twice. Decoders differ in which of
+// the two they take, so what the caller meant can't be told.
+func repeated(body []byte) (name string, twice bool) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, _ := d.Token(); t != json.Delim('{') {
+		return "", false
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, _ := d.Token() // the body is JSON, so this is a name
+		name, _ = t.(string)
+		if seen[name] {
+			return name, true
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return "", false
+		}
+	}
+	return "", false
+}
+
 // notJSON says what is wrong with the syntax of a body, and where.
 func notJSON(body []byte) string {
-	var any json.RawMessage
-	err := json.Unmarshal(body, &any)
-	if err == nil && !utf8.Valid(body) {
+	switch {
+	case !utf8.Valid(body):
 		return "must be UTF-8"
+	case bytes.HasPrefix(body, []byte("\ufeff")):
+		return "must be UTF-8 without a byte order mark at its beginning"
+	}
+	var value any // not json.RawMessage, which takes numbers that can't be held
+	err := json.Unmarshal(body, &value)
+	var number *json.UnmarshalTypeError
+	if errors.As(err, &number) {
+		return fmt.Sprintf("must hold no number as large as this: %.40s", strings.TrimPrefix(number.Value, "number "))
 	}
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
-		if err != nil {
-			return "must be JSON: " + err.Error()
-		}
 		return ""
 	}
 	before := body[:max(0, min(int(syntax.Offset)-1, len(body)))]

@@ -76,8 +76,10 @@ func (in *createInput) Resolve(ctx huma.Context) []error {
 func (s *server) create(ctx context.Context, prefix string, r export.Request) (export.Export, error) {
 	f, err := s.tracker.Begin(ctx, prefix, r)
 	if errors.Is(err, oss.ErrUnsettled) {
-		return export.Export{}, unavailable(ctx, fmt.Sprintf(
+		p := unavailable(ctx, fmt.Sprintf(
 			"It is not known whether the export was recorded. Look at GET /exports?imageId=%s in some minutes before you send the order again.", r.ImageID), err)
+		p.headers = nil // no Retry-After: the order sent again could be a second export
+		return export.Export{}, p
 	}
 	if err != nil {
 		return export.Export{}, unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again.", err)

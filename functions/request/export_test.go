@@ -99,6 +99,9 @@ func checkLink(t *testing.T, link string, d exportDisk) {
 		t.Fatal(err)
 	}
 	q := u.Query()
+	if u.Hostname() != "localhost" {
+		t.Errorf("link is not on the public endpoint: %s", link)
+	}
 	if q.Get("x-oss-signature-version") != "OSS4-HMAC-SHA256" || q.Get("x-oss-security-token") == "" {
 		t.Errorf("link is not signed with V4 as a role: %s", link)
 	}
@@ -201,14 +204,14 @@ func TestCreateWhenServicesFail(t *testing.T) {
 	}
 	records := b.environment["RECORDS_BUCKET"]
 
-	for name, call := range map[string]string{
-		"the image can't be looked up": "ecs DescribeImages",
-		"nothing can be recorded":      "oss PUT " + records + "/active/",
-		"the log can't be begun":       "oss POST " + records + "/exports/",
+	for name, test := range map[string]struct{ call, says string }{
+		"the image can't be looked up": {"ecs DescribeImages", "DescribeImages answered Forbidden.RAM (request r-1)."},
+		"nothing can be recorded":      {"oss PUT " + records + "/active/", "OSS gave no answer"},
+		"the log can't be begun":       {"oss POST " + records + "/exports/", "OSS gave no answer"},
 	} {
-		fail(call)
+		fail(test.call)
 		a := api.do(t, "POST", "/exports", order("imageId", b.images[0]))
-		if p := a.problem(t); p.Status != 503 || p.Code != codeUnavailable || a.header["Retry-After"] == "" {
+		if p := a.problem(t); p.Status != 503 || p.Code != codeUnavailable || a.header["Retry-After"] == "" || !strings.Contains(p.Detail, test.says) {
 			t.Errorf("%s: %v %+v", name, a.header, p)
 		}
 	}
@@ -228,6 +231,25 @@ func TestCreateWhenServicesFail(t *testing.T) {
 		t.Errorf("refused by ECS: %+v", sum)
 	}
 	api.conforms(t, "ExportSummary", a)
+}
+
+// TestOrderOfUnknownFate wants that nobody is invited to send an order again that
+// may have been recorded.
+func TestOrderOfUnknownFate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, cloud.Options{Speed: 1000})
+	api := b.instance(t)
+	log := b.environment["RECORDS_BUCKET"] + "/exports/"
+	b.meddle(func(call string, w http.ResponseWriter) bool {
+		if strings.HasPrefix(call, "oss POST "+log) || strings.HasPrefix(call, "oss GET "+log) {
+			panic(http.ErrAbortHandler) // cuts the connection
+		}
+		return false
+	})
+	a := api.do(t, "POST", "/exports", order("imageId", b.images[0]))
+	if p := a.problem(t); p.Status != 503 || a.header["Retry-After"] != "" || !strings.Contains(p.Detail, "GET /exports?imageId="+b.images[0]) {
+		t.Errorf("%v %+v", a.header, p)
+	}
 }
 
 // TestConcurrentOrders submits many at once, at one instance.

@@ -25,9 +25,9 @@ type listInput struct {
 }
 
 type exportPage struct {
-	Exports []ExportSummary `json:"exports" nullable:"false" doc:"The newest first. There may be fewer than pageSize, even none, on a page that others follow."`
+	Exports []ExportSummary `json:"exports" doc:"The newest first. There may be fewer than pageSize, even none, on a page that others follow."`
 	// Unreadable keeps one broken log from hiding all others, without hiding it.
-	Unreadable    []string `json:"unreadable,omitempty" nullable:"false" doc:"Exports of this page whose record could not be read."`
+	Unreadable    []string `json:"unreadable,omitempty" doc:"Exports of this page whose record could not be read."`
 	NextPageToken string   `json:"nextPageToken,omitempty" doc:"Where the next page begins; there is none without it."`
 }
 

@@ -135,9 +135,5 @@ func build(c Config, credentials rpc.Source) (function.Handler[events.HTTPReques
 		return nil, err
 	}
 	s := &server{config: c, tracker: t, downloads: downloads, tokens: tokens}
-	h, err := s.handler()
-	if err != nil {
-		return nil, err
-	}
-	return adapt(h), nil
+	return adapt(s.handler()), nil
 }

@@ -69,7 +69,7 @@ func newBench(t *testing.T, n int, o cloud.Options) *bench {
 	b.config, err = function.Decode[Config](map[string]string{
 		"REGION": e["REGION"], "ACCOUNT_ID": e["ACCOUNT_ID"], "RECORDS_BUCKET": e["RECORDS_BUCKET"],
 		"EXPORT_BUCKETS": e["EXPORT_BUCKET"] + ",no-such-bucket,bucket-elsewhere", "TASK_QUEUE": e["TASK_QUEUE"], "EVENT_TOPIC": e["EVENT_TOPIC"],
-		"OSS_ENDPOINT": e["OSS_ENDPOINT"], "OSS_PUBLIC_ENDPOINT": e["OSS_ENDPOINT"], "MNS_ENDPOINT": e["MNS_URL"],
+		"OSS_ENDPOINT": e["OSS_ENDPOINT"], "OSS_PUBLIC_ENDPOINT": strings.Replace(e["OSS_ENDPOINT"], "127.0.0.1", "localhost", 1), "MNS_ENDPOINT": e["MNS_URL"],
 		"ECS_ENDPOINT": e["ECS_ENDPOINT"], "STS_ENDPOINT": e["STS_ENDPOINT"],
 		"DOWNLOAD_ROLE_ARN": "acs:ram::" + e["ACCOUNT_ID"] + ":role/ecs-image-export-download",
 		"API_TOKENS_SHA256": hex.EncodeToString(other[:]) + "," + hex.EncodeToString(digest[:]),

@@ -45,7 +45,7 @@ type problem struct {
 	Title  string    `json:"title" example:"Unprocessable Entity" doc:"What the HTTP status means."`
 	Status int       `json:"status" example:"422" doc:"The HTTP status."`
 	Detail string    `json:"detail" doc:"What is wrong this time, for a person, and what to do about it."`
-	Errors []finding `json:"errors,omitempty" nullable:"false" doc:"Everything that was found wrong with the call."`
+	Errors []finding `json:"errors,omitempty" doc:"Everything that was found wrong with the call."`
 
 	headers http.Header
 }
@@ -90,20 +90,28 @@ func refuse(w http.ResponseWriter, p *problem) {
 }
 
 // unavailable is the answer where a service that the call needs did not do its
-// part. What it said goes to the log; the caller gets its code and request id.
+// part. What it said goes to the log; the caller gets its name, its code and the
+// request id.
 func unavailable(ctx context.Context, detail string, err error) *problem {
 	function.Note(ctx, slog.String("error", err.Error()))
 	var call *rpc.Error
 	var object *oss.Error
 	switch {
-	case errors.As(err, &call) && call.Code != "":
-		detail += fmt.Sprintf(" The service answered %s (request %s).", call.Code, call.RequestID)
-	case errors.As(err, &object) && object.Code != "":
-		detail += fmt.Sprintf(" The service answered %s (request %s).", object.Code, object.RequestID)
+	case errors.As(err, &call):
+		detail += answered(call.Action, call.Code, call.RequestID)
+	case errors.As(err, &object):
+		detail += answered("OSS", object.Code, object.RequestID)
 	}
 	p := newProblem(http.StatusServiceUnavailable, codeUnavailable, detail)
 	p.headers = http.Header{"Retry-After": {"5"}}
 	return p
+}
+
+func answered(who, code, requestID string) string {
+	if code == "" {
+		return fmt.Sprintf(" %s gave no answer that can be read.", who)
+	}
+	return fmt.Sprintf(" %s answered %s (request %s).", who, code, requestID)
 }
 
 // internal is the answer to what should not happen. The log has the reason.
@@ -112,10 +120,12 @@ func internal(ctx context.Context, err error) *problem {
 	return newProblem(http.StatusInternalServerError, codeInternalError, "Something went wrong here, not with the call. The log of the function has the reason.")
 }
 
-// tuneHuma makes the library refuse in our form and in sentences with a remedy.
-// It offers package variables for that and nothing else.
+// tuneHuma makes the library refuse in our form and in sentences with a remedy,
+// and describe what we answer. It offers package variables for that and nothing
+// else.
 var tuneHuma = sync.OnceFunc(func() {
 	huma.ValidateStrictCasing = true
+	huma.DefaultArrayNullable = false // our arrays are empty, never null
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		return fromHuma(status, message, errs)
 	}
@@ -135,18 +145,19 @@ var tuneHuma = sync.OnceFunc(func() {
 	validation.MsgExpectedRequiredProperty = missing + "%s"
 })
 
+// invalid is what there is to say about a call whose findings say the rest.
+const invalid = "The call is not valid; errors says where and what to do."
+
 // missing and the field's name make the message about a field that is not there.
 const missing = "missing: "
 
 // fromHuma makes a problem of what the library found.
 func fromHuma(status int, message string, errs []error) *problem {
-	p := newProblem(status, codeInvalid, "The call is not valid; errors says where and what to do.")
+	p := newProblem(status, codeInvalid, invalid)
 	switch status {
-	case http.StatusBadRequest: // no body where one is required
+	case http.StatusBadRequest: // no body where one is required; any other that can't be read does not get here
 		p.Code, p.Detail = codeMalformed, "The call can't be read: "+message+"."
 		p.Errors = append(p.Errors, finding{Location: "body", Message: "is required"})
-	case http.StatusUnsupportedMediaType:
-		p.Code, p.Detail = codeMediaType, "The body must be application/json."
 	}
 	for _, err := range errs {
 		var detail huma.ErrorDetailer

@@ -55,8 +55,8 @@ func (s *server) latest(ctx context.Context, x export.Export) (last record.Progr
 }
 
 // estimate is when work that began at start and had done percent of itself at
-// asked will be done, if it goes on at that speed: to the second, and not before
-// now. It is nil where percent tells nothing.
+// asked will be done, if it goes on at that speed: rounded up to the second, and
+// not before now. It is nil where percent tells nothing.
 func estimate(start, asked time.Time, percent int, now time.Time) *time.Time {
 	spent := asked.Sub(start)
 	if percent <= 0 || percent > 100 || spent <= 0 {
@@ -66,6 +66,6 @@ func estimate(start, asked time.Time, percent int, now time.Time) *time.Time {
 	if end.Before(now) {
 		end = now
 	}
-	end = end.UTC().Truncate(time.Second)
+	end = end.UTC().Add(time.Second - 1).Truncate(time.Second)
 	return &end
 }

@@ -49,7 +49,7 @@ func (s *server) manifestOperation(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		if x.State != export.Completed || len(x.Missing()) > 0 {
+		if x.State != export.Completed {
 			return nil, newProblem(http.StatusConflict, codeNotCompleted, notCompleted(x))
 		}
 		return &document{"application/json", x.Manifest().JSON()}, nil

@@ -37,7 +37,7 @@ func (f pageFilter) takes(x export.Export) bool {
 const (
 	tokenVersion = 1
 	markLength   = 8
-	maxName      = 64
+	maxName      = 1023 // as of a key in OSS
 )
 
 var (

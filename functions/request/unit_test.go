@@ -87,6 +87,7 @@ func TestEstimate(t *testing.T) {
 		{"nothing done", at(10), at(10), 0, time.Time{}},
 		{"all done", at(10), at(12), 100, at(12)},
 		{"late", at(10), at(60), 50, at(60)},
+		{"late by a part of a second", at(10), at(60).Add(time.Millisecond), 50, at(60).Add(time.Second)},
 		{"no time spent", at(0), at(1), 50, time.Time{}},
 		{"clocks differ", at(-1), at(1), 50, time.Time{}},
 		{"no percentage", at(10), at(11), 101, time.Time{}},
@@ -193,5 +194,32 @@ func TestOpenAPI(t *testing.T) {
 	}
 	if d := cmp.Diff(string(want), indented.String()); d != "" {
 		t.Errorf("docs/openapi.json is out of date; go test ./functions/request -run OpenAPI -update writes it anew (-file +code):\n%s", d)
+	}
+}
+
+// TestOpenAPIForTools wants a document that strict linters take, and that makes
+// clients without needless cases: no keyword that is the library's own, no array
+// that may be null, and of every operation whether it needs a token.
+func TestOpenAPIForTools(t *testing.T) {
+	t.Parallel()
+	a := lone(t).do(t, "GET", "/openapi.json", "")
+	if strings.Contains(a.body, "patternDescription") {
+		t.Error("patternDescription is no keyword of JSON Schema")
+	}
+	if strings.Contains(a.body, `["array","null"]`) {
+		t.Error("an array may be null, and ours never are")
+	}
+	var document struct {
+		Paths map[string]map[string]struct {
+			Security *[]map[string][]string
+		}
+	}
+	a.into(t, &document)
+	for path, operations := range document.Paths {
+		for method, operation := range operations {
+			if operation.Security == nil || open[path] != (len(*operation.Security) == 0) {
+				t.Errorf("%s %s: security %v", method, path, operation.Security)
+			}
+		}
 	}
 }

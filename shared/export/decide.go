@@ -65,6 +65,9 @@ type Seen struct {
 	Uploads bool
 	// Submission is the answer to our own call of ExportImage.
 	Submission *Submission
+	// Blind is why the cloud refuses an answer or the manifest: a permission
+	// or the bucket is gone. Only a person can mend that.
+	Blind string
 	// Manifest says that the manifest of this log lies beside the disks.
 	Manifest bool
 }
@@ -163,6 +166,9 @@ func Decide(x Export, s Seen, p Policy, now time.Time) Action {
 	}
 	if x.State.Terminal() {
 		return Done{}
+	}
+	if s.Blind != "" && now.Sub(x.CreatedAt) > p.MaxAge {
+		return failed(CodeMaxAge, fmt.Sprintf("The export was not complete %v after it was asked for, and how far it is can't be found out: %s", p.MaxAge, s.Blind))
 	}
 	if x.State == Exporting || x.State == Exported {
 		if lines := x.landing(s.Objects); len(lines) > 0 {
@@ -336,6 +342,17 @@ func claim(number int, p Policy, now time.Time) Action {
 func (x Export) fail(s Seen, code, message string) Action {
 	if x.State != Requested && !s.Listed {
 		return Ask{AskObjects}
+	}
+	return failed(code, message)
+}
+
+// maxMessage is the longest message of a failure, in bytes. It holds names and
+// texts of others, and an event has to have room for it.
+const maxMessage = 2000
+
+func failed(code, message string) Action {
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	return Append{[]Line{{State: Failed, Failure: &Failure{Code: code, Message: message}}}}
 }

@@ -1,8 +1,10 @@
 package export
 
 import (
+	"fmt"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -222,6 +224,13 @@ func TestDecide(t *testing.T) {
 			log: []Line{requested, submitting, exporting}, seen: Seen{Task: task(TaskProcessing), Listed: true}, now: start.Add(73 * time.Hour),
 			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeMaxAge}}}},
 		},
+		"no answer is to be had: ask all the same": {
+			log: []Line{requested, submitting, exporting}, seen: Seen{Blind: "403"}, now: seconds(100), want: Ask{AskTask},
+		},
+		"no answer is to be had, and the export is too old: give up": {
+			log: []Line{requested, submitting, exporting}, seen: Seen{Blind: "403"}, now: start.Add(73 * time.Hour),
+			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeMaxAge}}}},
+		},
 		"exported: list the bucket": {
 			log: []Line{requested, submitting, exporting, exported}, now: seconds(100), want: Ask{AskObjects},
 		},
@@ -272,6 +281,29 @@ func TestDecide(t *testing.T) {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestFailureMessage wants the message of a failure to be short enough for an
+// event, however many names it would hold.
+func TestFailureMessage(t *testing.T) {
+	t.Parallel()
+	x := logOf(t,
+		Line{State: Requested},
+		Line{State: Submitting, Attempt: &Attempt{Number: 1}},
+		Line{State: Exporting, Task: &Task{ID: "t-1"}},
+		Line{State: Exported},
+	)
+	seen := Seen{Listed: true}
+	for i := range 5000 {
+		seen.Objects = append(seen.Objects, Object{Key: fmt.Sprintf("%s_%d_中", demo.OSSPrefix, i), Size: 1})
+	}
+	act, ok := Decide(x, seen, policy, start.Add(time.Hour)).(Append)
+	if !ok || act.Lines[0].Failure == nil {
+		t.Fatalf("decided %+v", act)
+	}
+	if m := act.Lines[0].Failure.Message; len(m) > maxMessage+len("…") || !utf8.ValidString(m) {
+		t.Errorf("a message of %d bytes: %.100q", len(m), m)
 	}
 }
 

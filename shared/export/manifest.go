@@ -115,14 +115,15 @@ func (m Manifest) JSON() []byte {
 	return append(b, '\n')
 }
 
-// commands writes out what a person would otherwise look up. ossutil (version 2)
-// is the vendor's command line; its hash command prints the same CRC-64 as the
-// manifest.
+// commands writes out what a person would otherwise look up. ossutil (version 2,
+// which takes other arguments than version 1) is the vendor's command line; its
+// hash command prints the same CRC-64 as the manifest.
+// https://www.alibabacloud.com/help/en/oss/developer-reference/hash-calculate-crc64-or-md5
 func commands(r Request, o Landed, format Format) Commands {
 	file := o.Key
 	c := Commands{
 		Download: fmt.Sprintf("ossutil cp oss://%s/%s %s --region %s", r.Bucket, o.Key, file, r.RegionID),
-		Check:    fmt.Sprintf("ossutil hash %s --type=crc64 | grep -w %s", file, o.CRC64),
+		Check:    fmt.Sprintf("ossutil hash crc64 %s | grep -w %s", file, o.CRC64),
 	}
 	if format == RAW {
 		raw := strings.TrimSuffix(file, ".tar.gz")

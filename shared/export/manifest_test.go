@@ -80,7 +80,7 @@ func TestManifest(t *testing.T) {
 				Disk: demo.Disks[0], Key: systemObject.Key, Format: RAW, Bytes: 10, CRC64: "1", ETag: "A", LandedAt: start,
 				Commands: Commands{
 					Download:  "ossutil cp oss://image-exports/demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz --region cn-hangzhou",
-					Check:     "ossutil hash demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz --type=crc64 | grep -w 1",
+					Check:     "ossutil hash crc64 demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz | grep -w 1",
 					Unpack:    "tar -xzSf demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz && ls -ls demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw",
 					UnpackMac: "gtar -xzSf demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz && ls -ls demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw",
 				},
@@ -277,7 +277,7 @@ func TestCommands(t *testing.T) {
 set -eu
 case "$1 $#" in
 "cp 5") [ "$4 $5" = "--region cn-hangzhou" ]; cp "$BUCKET/${2#oss://image-exports/}" "$3" ;;
-"hash 3") [ "$3" = --type=crc64 ]; [ -s "$2" ]; echo "CRC64-ECMA                  : $CRC64" ;;
+"hash 3") [ "$2" = crc64 ]; [ -s "$3" ]; echo "CRC64-ECMA                  : $CRC64" ;;
 *) exit 2 ;;
 esac
 `), 0o755)

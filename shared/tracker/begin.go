@@ -33,7 +33,9 @@ func (t *Tracker) Begin(ctx context.Context, prefix string, r export.Request) (*
 		err = t.send(ctx, []mns.Message{m})[0]
 	}
 	if err != nil {
-		// The export is on record, and the sweep finds it without a nudge.
+		// The export is on record, and the sweep finds it without a nudge. The
+		// end of the caller's step need not wait for that: no look is planned.
+		f.Hint.Next = time.Time{}
 		slog.WarnContext(ctx, "nudge", "export", id, "error", err)
 	}
 	return f, nil

@@ -100,16 +100,19 @@ func (t *Tracker) candidates(ctx context.Context, f *Followed) ([]export.TaskSee
 	candidates := []export.TaskSeen{}
 	for _, task := range tasks {
 		// ECS gives times to the minute, by its own clock.
-		if task.CreatedAt.Before(f.CreatedAt.Add(-t.Policy.ClockSkew).Truncate(time.Minute)) {
+		if !task.CreatedAt.IsZero() && task.CreatedAt.Before(f.CreatedAt.Add(-t.Policy.ClockSkew).Truncate(time.Minute)) {
 			continue
 		}
 		seen, err := t.attribute(ctx, f, task.ID)
 		if err != nil {
 			return nil, err
 		}
-		if seen.Status != export.TaskGone {
-			candidates = append(candidates, *seen)
+		if seen.Status == export.TaskGone {
+			// One operation knows it: that is no reason to submit another.
+			listed := seenTask(task)
+			seen = &listed
 		}
+		candidates = append(candidates, *seen)
 	}
 	return candidates, nil
 }

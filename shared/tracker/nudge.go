@@ -60,9 +60,12 @@ func (t *Tracker) Plan(ctx context.Context, followed ...*Followed) map[string]er
 }
 
 // PlanSooner ends a step that was taken out of turn: it leaves a nudge only if
-// the next look is wanted before the one that is planned already.
+// the next look is wanted before the one that is planned already. A look that is
+// overdue by more than LookMax is not: its nudge may be lost.
 func (t *Tracker) PlanSooner(ctx context.Context, f *Followed) error {
-	if !f.Ended() && !f.Hint.Next.IsZero() && !f.Hint.Next.After(t.Now().Add(f.Wait+t.Policy.LookMin/2)) {
+	now, next := t.Now(), f.Hint.Next
+	planned := next.After(now.Add(-t.Policy.LookMax)) && !next.After(now.Add(f.Wait+t.Policy.LookMin/2))
+	if planned && !f.Ended() {
 		return t.settle(ctx, f)
 	}
 	return t.Plan(ctx, f)[f.ID]

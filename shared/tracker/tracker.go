@@ -59,7 +59,7 @@ type Followed struct {
 	Hint record.Hint
 	// Wait is how long the next look can wait; it means nothing at the end.
 	Wait time.Duration
-	// announced is what Hint said in the bucket when the step began.
+	// before is what Hint says in the bucket.
 	before record.Hint
 }
 
@@ -70,8 +70,9 @@ func (f *Followed) Ended() bool { return f.State.Terminal() }
 // means that it goes round in circles.
 const maxTurns = 64
 
-// recordTimeout bounds one append to a log, with finding out what became of it.
-const recordTimeout = 10 * time.Second
+// recordTimeout bounds one append to a log, with finding out what became of it:
+// twice the 10 seconds of a request to OSS that hangs.
+const recordTimeout = 20 * time.Second
 
 // Load reads an export for a step. It returns record.ErrNotFound if there is
 // none. An export whose end is announced has no hint any more: open is false.
@@ -121,15 +122,21 @@ func (t *Tracker) step(ctx context.Context, f *Followed, known Known) error {
 		switch act := export.Decide(f.Export, seen, t.Policy, t.Now()).(type) {
 		case export.Ask:
 			if err := t.ask(ctx, f, act.Question, &seen); err != nil {
-				return err
+				if seen.Blind != "" || !refused(err) {
+					return err
+				}
+				seen.Blind = err.Error() // that may be a reason to give up
 			}
 		case export.Submit:
 			seen.Submission = t.submit(ctx, f, act.Until)
 		case export.PutManifest:
-			if err := t.putManifest(ctx, f); err != nil {
+			if err := t.putManifest(ctx, f); err == nil {
+				seen.Manifest = true
+			} else if seen.Blind != "" || !refused(err) {
 				return err
+			} else {
+				seen.Blind = err.Error()
 			}
-			seen.Manifest = true
 		case export.Append:
 			longer, err := t.append(ctx, f, writer, act.Lines)
 			if errors.Is(err, record.ErrLost) {
@@ -159,6 +166,11 @@ func (t *Tracker) step(ctx context.Context, f *Followed, known Known) error {
 		}
 	}
 	return fmt.Errorf("no end after %d decisions in state %s", maxTurns, f.State)
+}
+
+// refused says that the cloud will answer so until a person changes something.
+func refused(err error) bool {
+	return errors.Is(err, oss.ErrDenied) || errors.Is(err, oss.ErrNoBucket) || errors.Is(err, ecs.ErrForbidden)
 }
 
 // append records lines. It has a deadline of its own: what a call of ExportImage
