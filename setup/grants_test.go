@@ -36,6 +36,7 @@ func TestFunctionsMayDoWhatTheyNeedAndNoMore(t *testing.T) {
 		{"oss:PutObject", oss + "image-export-records/sweep-cursor", "p"},
 		{"oss:PutObject", oss + "image-export-records/parked/m", "p"},
 		{"oss:PutObject", oss + "image-export-records/unmanaged/abc", "c"},
+		{"oss:GetObject", oss + "image-export-records/unmanaged/abc", "c"},
 		{"oss:PutObject", oss + "image-export-records/other", ""},
 		{"oss:ListObjects", oss + "image-export-records", "rp"},
 		{"oss:PutBucketLifecycle", oss + "image-export-records", ""},

@@ -75,7 +75,12 @@ func (c catalog) object(ctx context.Context, bucket, key string) error {
 		case f.Request.Bucket == bucket && f.Request.OSSPrefix == name.Prefix && f.Request.ImageID == name.ImageID:
 			function.Note(ctx, slog.String("export", id))
 			if !open {
-				return nil // announced and closed: nothing more to say of it
+				// Announced and closed. A disk of an export that failed can
+				// still land; a person may want it.
+				if f.State != export.Completed {
+					slog.WarnContext(ctx, "disk landed after the end", "export", id, "state", f.State, "key", key)
+				}
+				return nil
 			}
 			if err := c.tracker.Step(ctx, f, tracker.Known{Objects: []string{key}}); err != nil {
 				return err
@@ -99,7 +104,7 @@ func (c catalog) unmanaged(ctx context.Context, bucket, key string, name export.
 		Bucket: bucket, Key: key, ImageID: name.ImageID, Role: string(name.Role), Device: name.Device,
 		Format: string(name.Format), Size: m.Size, ETag: m.ETag, CRC64: strconv.FormatUint(m.CRC64, 10), LandedAt: m.LastModified,
 	}
-	if err := c.tracker.Records.AddUnmanaged(ctx, u); err != nil {
+	if u, err = c.tracker.Records.AddUnmanaged(ctx, u); err != nil {
 		return err
 	}
 	return c.tracker.AnnounceUnmanaged(ctx, u)

@@ -229,7 +229,7 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 	}
 	if x.Attempt.Number >= maxAttempts {
 		return x.fail(s, CodeUnconfirmed, fmt.Sprintf(
-			"ExportImage was called %d times without a clear answer, and ECS shows no task of this export. Submit the export again; if it fails again, look at the service health of ECS in %s.",
+			"ExportImage was called %d times, was throttled or gave no clear answer, and ECS shows no task of this export. Submit the export again; if it fails again, look at the service health of ECS in %s.",
 			x.Attempt.Number, x.Request.RegionID))
 	}
 	return claim(x.Attempt.Number+1, p, now)

@@ -88,6 +88,15 @@ type Landed struct {
 	LandedAt time.Time `json:"landedAt"`
 }
 
+// Format is what the object's name says, which is not what was asked for where
+// ECS fell back to RAW; asked is for a name that says nothing.
+func (l Landed) Format(asked Format) Format {
+	if n, ok := ParseObjectName(l.Key); ok {
+		return n.Format
+	}
+	return asked
+}
+
 // Failure is why an export failed. Code is the service's own where a service
 // refused, else one of ours.
 type Failure struct {

@@ -1,9 +1,9 @@
 package export
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -92,10 +92,7 @@ func (x Export) Manifest() Manifest {
 		if !ok {
 			continue
 		}
-		format := r.Format
-		if n, ok := ParseObjectName(o.Key); ok {
-			format = n.Format
-		}
+		format := o.Format(r.Format)
 		m.Disks = append(m.Disks, ManifestDisk{
 			Disk: d, Key: o.Key, Format: format, Bytes: o.Size, CRC64: o.CRC64, ETag: o.ETag, LandedAt: o.LandedAt,
 			Commands: commands(r, o, format),
@@ -106,13 +103,16 @@ func (x Export) Manifest() Manifest {
 
 // JSON encodes the manifest for people: indented, with a newline at the end.
 func (m Manifest) JSON() []byte {
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the commands are there to be copied
+	e.SetIndent("", "  ")
+	if err := e.Encode(m); err != nil {
 		// Only an image that is no JSON could do this, and New has read it as
 		// JSON.
 		panic(fmt.Sprintf("export %s: encode manifest: %v", m.ID, err))
 	}
-	return append(b, '\n')
+	return b.Bytes()
 }
 
 // commands writes out what a person would otherwise look up. ossutil (version 2,
@@ -126,9 +126,8 @@ func commands(r Request, o Landed, format Format) Commands {
 		Check:    fmt.Sprintf("ossutil hash crc64 %s | grep -w %s", file, o.CRC64),
 	}
 	if format == RAW {
-		raw := strings.TrimSuffix(file, ".tar.gz")
-		c.Unpack = fmt.Sprintf("tar -xzSf %s && ls -ls %s", file, raw)
-		c.UnpackMac = fmt.Sprintf("gtar -xzSf %s && ls -ls %s", file, raw)
+		c.Unpack = "tar -xzf " + file
+		c.UnpackMac = "gtar -xzf " + file
 	}
 	return c
 }

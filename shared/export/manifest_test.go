@@ -81,8 +81,8 @@ func TestManifest(t *testing.T) {
 				Commands: Commands{
 					Download:  "ossutil cp oss://image-exports/demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz --region cn-hangzhou",
 					Check:     "ossutil hash crc64 demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz | grep -w 1",
-					Unpack:    "tar -xzSf demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz && ls -ls demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw",
-					UnpackMac: "gtar -xzSf demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz && ls -ls demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw",
+					Unpack:    "tar -xzf demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz",
+					UnpackMac: "gtar -xzf demo7zzzzzzzzzzz0_m-bp1demo00000000000001_system.raw.tar.gz",
 				},
 			},
 			{
@@ -316,5 +316,20 @@ func write(t *testing.T, path string, content []byte, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(path, content, mode); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestManifestText wants commands that can be copied out of the file as they are.
+func TestManifestText(t *testing.T) {
+	t.Parallel()
+	m := Manifest{Disks: []ManifestDisk{{Commands: Commands{Download: "a && b > <c>"}}}, Image: []byte(`{"ImageName": "A & B"}`)}
+	text := string(m.JSON())
+	for _, want := range []string{`"a && b > <c>"`, `"A & B"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in:\n%s", want, text)
+		}
+	}
+	if !strings.HasSuffix(text, "}\n") {
+		t.Errorf("it does not end with a line's end: %q", text[len(text)-10:])
 	}
 }

@@ -71,7 +71,7 @@ func serve[In, Out any](ctx context.Context, raw []byte, handler Handler[In, Out
 			level, outcome = slog.LevelWarn, "drop"
 		}
 	}
-	attrs := append(notes.all(), slog.String("outcome", outcome), slog.Duration("duration", time.Since(start)))
+	attrs := append(notes.all(), slog.String("outcome", outcome), slog.Int64("durationMs", time.Since(start).Milliseconds()))
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}

@@ -35,8 +35,20 @@ func (s *Store) Progress(ctx context.Context, id string) (p Progress, ok bool, e
 // interval, one may. The claims expire with the bucket's lifecycle rule for
 // progress/.
 func (s *Store) ClaimProgress(ctx context.Context, id string, interval time.Duration) (bool, error) {
-	slot := s.now().UnixNano() / int64(max(interval, time.Millisecond))
-	err := s.bucket.Create(ctx, fmt.Sprintf("progress/%s/%d", id, slot), nil)
+	now := s.now()
+	slot := now.UnixNano() / int64(max(interval, time.Millisecond))
+	key := func(slot int64) string { return fmt.Sprintf("progress/%s/%d", id, slot) }
+	// A claim late in the slot before this one holds in this one too.
+	before, _, err := s.bucket.Get(ctx, key(slot-1))
+	if err == nil {
+		at, err := time.Parse(time.RFC3339Nano, string(before))
+		if err == nil && now.Sub(at) < interval {
+			return false, nil
+		}
+	} else if !errors.Is(err, oss.ErrNotFound) {
+		return false, fmt.Errorf("claim progress of export %s: %w", id, err)
+	}
+	err = s.bucket.Create(ctx, key(slot), []byte(now.Format(time.RFC3339Nano)))
 	if errors.Is(err, oss.ErrExists) {
 		return false, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,14 +19,22 @@ func UnmanagedID(bucket, key, etag string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// AddUnmanaged catalogs an object that somebody else exported. Doing it again
-// changes nothing.
-func (s *Store) AddUnmanaged(ctx context.Context, u events.Unmanaged) error {
-	err := s.create(ctx, "unmanaged/"+UnmanagedID(u.Bucket, u.Key, u.ETag), u)
-	if err != nil && !errors.Is(err, oss.ErrExists) {
-		return fmt.Errorf("catalog unmanaged object %s/%s: %w", u.Bucket, u.Key, err)
+// AddUnmanaged catalogs an object that somebody else exported, and returns what
+// the catalog has of it: doing it again changes nothing, even where the same
+// content was written again since.
+func (s *Store) AddUnmanaged(ctx context.Context, u events.Unmanaged) (events.Unmanaged, error) {
+	key := "unmanaged/" + UnmanagedID(u.Bucket, u.Key, u.ETag)
+	err := s.create(ctx, key, u)
+	if errors.Is(err, oss.ErrExists) {
+		var body []byte
+		if body, _, err = s.bucket.Get(ctx, key); err == nil {
+			err = json.Unmarshal(body, &u)
+		}
 	}
-	return nil
+	if err != nil {
+		return u, fmt.Errorf("catalog unmanaged object %s/%s: %w", u.Bucket, u.Key, err)
+	}
+	return u, nil
 }
 
 // Park keeps a message that could not be handled, with the reason, for a person

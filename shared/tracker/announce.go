@@ -18,7 +18,7 @@ import (
 // order. The hint in the bucket is brought up to date at the end of the step; if
 // that is never reached, the same events are published again.
 func (t *Tracker) announce(ctx context.Context, f *Followed) error {
-	for _, l := range f.Lines[min(f.Hint.Announced, f.Seq()):] {
+	for _, l := range f.Lines[max(0, min(f.Hint.Announced, f.Seq())):] {
 		if kind := f.Kind(l); kind != "" {
 			body, err := t.event(f.Export, l, kind)
 			if err != nil {
@@ -115,7 +115,7 @@ func stateChange(x export.Export, l export.Line) events.StateChange {
 func diskLanded(x export.Export, l export.Line) events.DiskLanded {
 	landed := events.DiskLanded{
 		ID: x.ID, Time: l.Time, ImageID: x.Request.ImageID, Bucket: x.Request.Bucket,
-		Format: string(x.Request.Format), Remaining: len(x.Missing()),
+		Format: string(l.Disk.Format(x.Request.Format)), Remaining: len(x.Missing()),
 	}
 	for _, d := range x.Request.Disks {
 		if d.Device == l.Disk.Device {

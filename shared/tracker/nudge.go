@@ -110,4 +110,6 @@ func (t *Tracker) send(ctx context.Context, messages []mns.Message) map[int]erro
 
 // OutOfDate says that a later look than the nudge's is planned, so that the
 // nudge is one of several and can go.
-func OutOfDate(n events.Nudge, hint record.Hint) bool { return hint.Next.After(n.Next) }
+func OutOfDate(n events.Nudge, hint record.Hint) bool {
+	return !n.Next.IsZero() && hint.Next.After(n.Next) // one without a time was sent by hand
+}

@@ -182,6 +182,10 @@ func Run(t *testing.T, bucket *oss.Bucket) {
 		if claims != 1 {
 			t.Errorf("%d callers may ask, want 1", claims)
 		}
+		edge := record.New(bucket, func() time.Time { return time.Date(2026, 1, 2, 12, 0, 5, 999, time.UTC) })
+		if ok, err := edge.ClaimProgress(t.Context(), id, 5*time.Second); ok || err != nil {
+			t.Errorf("less than an interval later: %v, %v", ok, err)
+		}
 		later := record.New(bucket, func() time.Time { return time.Date(2026, 1, 2, 12, 0, 6, 0, time.UTC) })
 		if ok, err := later.ClaimProgress(t.Context(), id, 5*time.Second); !ok || err != nil {
 			t.Errorf("in the next interval: %v, %v", ok, err)
@@ -200,10 +204,12 @@ func Run(t *testing.T, bucket *oss.Bucket) {
 
 	t.Run("an unmanaged object is cataloged once", func(t *testing.T) {
 		t.Parallel()
-		u := events.Unmanaged{Bucket: "b", Key: image(), ETag: "E"}
-		for range 2 {
-			if err := store.AddUnmanaged(t.Context(), u); err != nil {
-				t.Error(err)
+		first := events.Unmanaged{Bucket: "b", Key: image(), ETag: "E", LandedAt: time.Now().UTC().Truncate(time.Second)}
+		for i := range 2 {
+			again := first
+			again.LandedAt = first.LandedAt.Add(time.Duration(i) * time.Hour)
+			if got, err := store.AddUnmanaged(t.Context(), again); err != nil || got != first {
+				t.Errorf("got %+v and %v, want %+v", got, err, first)
 			}
 		}
 	})
