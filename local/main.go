@@ -50,6 +50,11 @@ func serve(ctx context.Context, o cloud.Options) (err error) {
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return err
 	}
+	unlock, err := cloud.Lock(o.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	// One of a stand-in that was killed would name ports that nobody serves.
 	os.Remove(cloud.EnvironmentFile(o.Dir))
 	if o.Images == "" {

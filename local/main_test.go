@@ -175,10 +175,11 @@ func TestBadStarts(t *testing.T) {
 		o    cloud.Options
 		want string
 	}{
-		"an address that others can reach": {cloud.Options{Listen: "0.0.0.0:0", Speed: 1}, "loopback"},
-		"no port":                          {cloud.Options{Listen: "127.0.0.1", Speed: 1}, "port"},
-		"no speed":                         {cloud.Options{Listen: "127.0.0.1:0"}, "-speed"},
-		"no images there":                  {cloud.Options{Listen: "127.0.0.1:0", Speed: 1, Images: "/nonexistent"}, "images"},
+		"an address that others can reach":                   {cloud.Options{Listen: "0.0.0.0:0", Speed: 1}, "loopback"},
+		"a loopback address that MNS's clients do not reach": {cloud.Options{Listen: "[::1]:0", Speed: 1}, "127.0.0.1 alone"},
+		"no port":         {cloud.Options{Listen: "127.0.0.1", Speed: 1}, "port"},
+		"no speed":        {cloud.Options{Listen: "127.0.0.1:0"}, "-speed"},
+		"no images there": {cloud.Options{Listen: "127.0.0.1:0", Speed: 1, Images: "/nonexistent"}, "images"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -192,6 +193,33 @@ func TestBadStarts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSecondStart keeps a second stand-in from a folder that is in use, and the
+// first one's endpoints.env from the second.
+func TestSecondStart(t *testing.T) {
+	t.Parallel()
+	o := cloud.Options{Dir: t.TempDir(), Images: t.TempDir(), Listen: "127.0.0.1:0", Speed: 1}
+	unlock, err := cloud.Lock(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cloud.EnvironmentFile(o.Dir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := serve(t.Context(), o); err == nil || !strings.Contains(err.Error(), o.Dir+" is in use") {
+		t.Errorf("got %v, want that the folder is in use", err)
+	}
+	if _, err := os.Stat(cloud.EnvironmentFile(o.Dir)); err != nil {
+		t.Error(err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if unlock, err = cloud.Lock(o.Dir); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
 }
 
 // children lists the processes that a process started.

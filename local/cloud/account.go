@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,7 +30,10 @@ func loadAccount(path string) (account, error) {
 	var a account
 	text, err := os.ReadFile(path)
 	if err == nil {
-		return a, json.Unmarshal(text, &a)
+		if err := json.Unmarshal(text, &a); err != nil {
+			return a, fmt.Errorf("%s: %w", path, err)
+		}
+		return a, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return a, err
@@ -45,7 +49,16 @@ func loadAccount(path string) (account, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return a, err
 	}
-	return a, os.WriteFile(path, text, 0o600)
+	return a, writeFile(path, text)
+}
+
+// writeFile leaves the whole file or none: half an account could not be used
+// again after the disk was full.
+func writeFile(path string, text []byte) error {
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return errors.Join(err, os.Remove(path+".new"))
+	}
+	return os.Rename(path+".new", path)
 }
 
 func (a account) root() identity.Credentials {

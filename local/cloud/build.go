@@ -31,14 +31,24 @@ func Build(ctx context.Context, source, root string, flags ...string) error {
 
 // BuildOne compiles one program of the module in source.
 func BuildOne(ctx context.Context, source, out, pkg string, flags ...string) error {
+	// go leaves its temporary folder behind when it is stopped.
+	temp, err := os.MkdirTemp("", "ecs-image-export-build-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
 	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = source
-	cmd.Env = os.Environ()
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+temp)
 	if !slices.Contains(flags, "-race") { // the race detector needs cgo
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
 	}
-	if text, err := cmd.CombinedOutput(); err != nil {
+	text, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return fmt.Errorf("build %s: %w", pkg, ctx.Err())
+	}
+	if err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
 	}
 	return nil

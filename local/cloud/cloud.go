@@ -143,9 +143,12 @@ func listen(address string) ([]net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen address: %w", err)
 	}
-	ip := net.ParseIP(host)
-	if ip == nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("listen address %s: the stand-in listens on loopback addresses only, such as 127.0.0.1:9080", address)
+	// MNS is reached as localhost; see mnsEndpoint.
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if host != "127.0.0.1" {
+		return nil, fmt.Errorf("listen address %s: of the loopback addresses the stand-in listens on 127.0.0.1 alone, such as 127.0.0.1:9080", address)
 	}
 	first, err := strconv.Atoi(port)
 	if err != nil {
@@ -325,10 +328,7 @@ func (c *Cloud) WriteEnvironment() error {
 	for _, line := range c.Environment() {
 		text = append(text, line+"\n"...)
 	}
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return writeFile(path, text)
 }
 
 // Close ends the functions, then the services.

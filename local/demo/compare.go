@@ -34,7 +34,7 @@ func compare(ctx context.Context, a api, e export, dir string, source image.Imag
 		group.Go(func() (err error) {
 			for _, m := range source.Disks() {
 				if m.Device == d.Device {
-					if results[i].want, err = sum(filepath.Join(dir, filepath.FromSlash(m.File))); err != nil {
+					if results[i].want, err = sum(ctx, filepath.Join(dir, filepath.FromSlash(m.File))); err != nil {
 						return err
 					}
 				}
@@ -66,12 +66,12 @@ func compare(ctx context.Context, a api, e export, dir string, source image.Imag
 	if len(different) > 0 {
 		return errors.New("different content: " + strings.Join(different, ", "))
 	}
-	step("all %d disks are the same", len(e.Disks))
+	step("the same: %d of %d disks", len(e.Disks), len(e.Disks))
 	return nil
 }
 
 // sum is the SHA-256 of a file.
-func sum(path string) (string, error) {
+func sum(ctx context.Context, path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
@@ -82,10 +82,23 @@ func sum(path string) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	if _, err := io.Copy(h, content); err != nil {
+	if _, err := io.Copy(h, stoppable{ctx, content}); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// stoppable ends with its context: a disk takes long to read.
+type stoppable struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (s stoppable) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(p)
 }
 
 // download follows the API's link to a disk's object, checks the object's CRC-64

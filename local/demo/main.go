@@ -30,7 +30,11 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *images, *imageID, *speed); err != nil {
+	err := run(ctx, *images, *imageID, *speed)
+	if ctx.Err() != nil {
+		err = errors.New("stopped") // whatever that broke is no news
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -46,7 +50,7 @@ func run(ctx context.Context, images, imageID string, speed float64) (err error)
 	if images == "" {
 		step("making a sample image")
 		images = filepath.Join(dir, "images")
-		if imageID, err = sample.Make(images); err != nil {
+		if _, err = sample.Make(images); err != nil {
 			return err
 		}
 	}

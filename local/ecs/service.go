@@ -30,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"ecs-image-export/local/boltfile"
 	"ecs-image-export/local/ecs/image"
 	"ecs-image-export/local/identity"
 	"ecs-image-export/local/rpc"
@@ -178,7 +179,7 @@ func (s *Service) openStore() error {
 		return fmt.Errorf("open ECS tasks: %w", err)
 	}
 	path := filepath.Join(s.Dir, "ecs.db")
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 5 * time.Second, NoSync: true})
+	db, err := boltfile.Open(path, 0o600, &bbolt.Options{Timeout: 5 * time.Second, NoSync: true})
 	if err != nil {
 		return fmt.Errorf("open ECS tasks %s (is another stand-in using the folder?): %w", path, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"ecs-image-export/local/boltfile"
+
 	"go.etcd.io/bbolt"
 )
 
@@ -40,7 +42,7 @@ var pendingBucket = []byte("pending")
 func openQueue(path string) (*queue, error) {
 	// NoSync: the data survives a killed process, not a power cut, which is all
 	// that a laptop's cloud needs.
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true, Timeout: 5 * time.Second})
+	db, err := boltfile.Open(path, 0o600, &bbolt.Options{NoSync: true, Timeout: 5 * time.Second})
 	if err != nil {
 		return nil, fmt.Errorf("open fc queue %s: %w", path, err)
 	}

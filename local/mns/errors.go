@@ -83,5 +83,5 @@ func asWireError(err error) *wireError {
 	if errors.As(err, &e) {
 		return e
 	}
-	return errInternal
+	return &wireError{errInternal.status, errInternal.code, "Internal error: " + err.Error()}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,6 +126,15 @@ func TestErrorCodes(t *testing.T) {
 			!strings.Contains(r.body, "<HostId>http://") || r.XMLName.Space != namespace) {
 			t.Errorf("error document: %s", r.body)
 		}
+	}
+}
+
+// TestInternalError: a full disk must be told from a defect.
+func TestInternalError(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("write mns.db: %w", syscall.ENOSPC)
+	if e := asWireError(err); e.status != 500 || e.code != "InternalServerError" || !strings.Contains(e.message, err.Error()) {
+		t.Errorf("got %+v, want InternalServerError with the cause", e)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"ecs-image-export/local/boltfile"
+
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
@@ -23,7 +25,7 @@ var (
 // openStore opens the file. It is not synced to the disk: it survives a killed
 // process, not a power cut.
 func openStore(path string) (*bolt.DB, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
+	db, err := boltfile.Open(path, 0o600, &bolt.Options{
 		Timeout:        5 * time.Second,
 		NoSync:         true,
 		NoFreelistSync: true,

@@ -31,6 +31,8 @@ func (s *Service) authenticate(r *request) *Error {
 		return s.checkV1Header(r, auth)
 	case strings.HasPrefix(auth, "OSS2 "), r.param("x-oss-signature-version") == "OSS2":
 		return notImplemented("Signature version 2")
+	case strings.HasPrefix(auth, "AWS"), r.has("X-Amz-Algorithm"), r.has("AWSAccessKeyId"):
+		return notImplemented("The S3 protocol")
 	case auth != "":
 		return badArgument("Authorization", auth, "Unsupported Authorization Type")
 	case r.has("x-oss-signature-version"):

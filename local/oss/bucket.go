@@ -284,6 +284,17 @@ func (s *Service) getBucketLocation(w http.ResponseWriter, r *request) error {
 	return s.writeXML(w, r, "LocationConstraint", b.Location)
 }
 
+// headBucket is in no document: the SDKs for Java and PHP ask it for a bucket's
+// region and whether it exists.
+func (s *Service) headBucket(w http.ResponseWriter, r *request) error {
+	b, err := s.bucket(r.bucket)
+	if err != nil {
+		return err
+	}
+	w.Header()["x-oss-bucket-region"] = []string{b.Location}
+	return s.ok(w, r)
+}
+
 // getBucketStat counts everything in a bucket, which takes time in proportion
 // to the number of objects.
 func (s *Service) getBucketStat(w http.ResponseWriter, r *request) error {

@@ -108,6 +108,19 @@ func b64md5(s string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
+// TestHeadBucket is getBucketMetadata of the SDK for Java and getBucketMeta of
+// that for PHP.
+func TestHeadBucket(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	c.withBucket(t, "data")
+	for _, target := range []string{"/data", "/data/"} {
+		if a := c.call(t, "HEAD", target, nil, ""); a.status != 200 || a.header.Get("X-Oss-Bucket-Region") != "oss-"+testRegion {
+			t.Errorf("HEAD %s: %d, region %q", target, a.status, a.header.Get("X-Oss-Bucket-Region"))
+		}
+	}
+}
+
 // TestErrors is one call for each documented refusal.
 func TestErrors(t *testing.T) {
 	t.Parallel()
@@ -125,6 +138,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{name: "no such bucket", method: "GET", target: "/none/k", status: 404, code: "NoSuchBucket", detail: "BucketName"},
 		{name: "no such key", method: "GET", target: "/data/none", status: 404, code: "NoSuchKey", detail: "Key"},
+		{name: "no such bucket, HEAD", method: "HEAD", target: "/none/", status: 404, code: "NoSuchBucket", detail: "BucketName"},
 		{name: "no such key, HEAD", method: "HEAD", target: "/data/none", status: 404, code: "NoSuchKey", detail: "Key"},
 		{name: "bad bucket name", method: "PUT", target: "/Bad_Name/", status: 400, code: "InvalidBucketName"},
 		{name: "short bucket name", method: "PUT", target: "/ab/", status: 400, code: "InvalidBucketName"},
@@ -166,6 +180,11 @@ func TestErrors(t *testing.T) {
 		{name: "CORS", method: "OPTIONS", target: "/data/k", status: 403, code: "AccessForbidden"},
 		{name: "form that is none", method: "POST", target: "/data/", body: "x", status: 400, code: "RequestIsNotMultiPartContent"},
 		{name: "not built: bucket", method: "GET", target: "/data/?website", status: 501, code: "NotImplemented"},
+		{name: "not built: service", method: "GET", target: "/?regions", status: 501, code: "NotImplemented"},
+		{name: "not built: service with a value", method: "GET", target: "/?regions=oss-cn-hangzhou", status: 501, code: "NotImplemented"},
+		{name: "unknown subresource of a bucket", method: "PUT", target: "/data/?bucketArchiveDirectRead", status: 501, code: "NotImplemented"},
+		{name: "unknown subresource of a bucket, with =", method: "PUT", target: "/data/?bucketArchiveDirectRead=", status: 501, code: "NotImplemented"},
+		{name: "unknown subresource of a new bucket", method: "DELETE", target: "/none/?userDefinedLogFieldsConfig", status: 501, code: "NotImplemented"},
 		{name: "not built: object", method: "POST", target: "/data/k?restore", status: 501, code: "NotImplemented"},
 		{name: "not built: process", method: "GET", target: "/data/k?x-oss-process=image%2Finfo", status: 501, code: "NotImplemented"},
 		{name: "not built: callback", method: "PUT", target: "/data/k", header: map[string]string{"X-Oss-Callback": "x"}, status: 501, code: "NotImplemented"},
@@ -209,6 +228,8 @@ func TestSignatureErrors(t *testing.T) {
 		{"anonymous", "/data/k", map[string]string{"Authorization": "-"}, 403, "AccessDenied", "0003-00000001", ""},
 		{"anonymous list of buckets", "/", map[string]string{"Authorization": "-"}, 403, "AccessDenied", "0003-00000001", ""},
 		{"unknown scheme", "/data/k", map[string]string{"Authorization": "Basic x"}, 400, "InvalidArgument", "", "ArgumentName"},
+		{"S3 version 4", "/data/k", map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=x/20261122/cn-hangzhou/s3/aws4_request, SignedHeaders=host, Signature=y"}, 501, "NotImplemented", "", ""},
+		{"S3 version 4 in the URL", "/data/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=y", map[string]string{"Authorization": "-"}, 501, "NotImplemented", "", ""},
 		{"version 2", "/data/k", map[string]string{"Authorization": "OSS2 AccessKeyId:x,Signature:y"}, 501, "NotImplemented", "", ""},
 		{"wrong signature", "/data/k", v4(scope, bad), 403, "SignatureDoesNotMatch", "0002-00000040", "StringToSign"},
 		{"wrong signature shows bytes", "/data/k", v4(scope, bad), 403, "SignatureDoesNotMatch", "0002-00000040", "StringToSignBytes"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // operation is one operation of the API. Its handler writes the answer, or
@@ -112,6 +113,9 @@ func route(r *request) (operation, *Error) {
 	if r.Method == http.MethodOptions {
 		return operation{}, &Error{Status: 403, Code: "AccessForbidden", Message: "CORSResponse: CORS is not enabled for this bucket."}
 	}
+	if name := missingName(r); name != "" {
+		return operation{}, notImplemented(fmt.Sprintf("%s ?%s on a %s", r.Method, name, levelName(r)))
+	}
 	methods, ok := level[r.Method]
 	if !ok {
 		return operation{}, errMethodNotAllowed.with("Method", r.Method).with("ResourceType", levelName(r))
@@ -159,12 +163,10 @@ func partCopying(r *request) bool {
 	return r.has("uploadId") && r.has("partNumber") && copying(r)
 }
 
-// missing stands for the subresources that are not built.
-func missing(r *request) bool { return missingName(r) != "" }
-
+// missingName is what a request asks for that is not built, or "".
 func missingName(r *request) string {
 	for _, p := range r.query {
-		if unbuilt[p.name] {
+		if unbuilt[p.name] || r.key == "" && p.value == "" && !known(p.name) {
 			return p.name
 		}
 	}
@@ -172,6 +174,19 @@ func missingName(r *request) string {
 		return "callback"
 	}
 	return ""
+}
+
+// known tells whether a query parameter of a bucket or the service may be empty.
+// Any other one that is empty is taken for a subresource: a DELETE of it must
+// not delete the bucket.
+func known(name string) bool {
+	return subresources[name] || listParameters[name] || strings.HasPrefix(name, "x-oss-")
+}
+
+var listParameters = map[string]bool{
+	"delimiter": true, "encoding-type": true, "fetch-owner": true, "key-marker": true, "list-type": true,
+	"marker": true, "max-keys": true, "max-uploads": true, "prefix": true, "start-after": true,
+	"tag-key": true, "tag-value": true, "upload-id-marker": true,
 }
 
 var unbuilt = func() map[string]bool {
@@ -188,23 +203,18 @@ var unbuilt = func() map[string]bool {
 	} {
 		delete(m, name)
 	}
-	for _, name := range []string{"x-oss-process", "x-oss-async-process", "cleanRestoredObject", "objectWorm", "retention", "legalHold", "overwriteConfig"} {
+	for _, name := range []string{"x-oss-process", "x-oss-async-process", "cleanRestoredObject", "objectWorm", "retention", "legalHold", "overwriteConfig", "regions"} {
 		m[name] = true
 	}
 	return m
 }()
 
-var notBuilt = operation{name: "NotImplemented", do: func(_ *Service, _ http.ResponseWriter, r *request) error {
-	return notImplemented(fmt.Sprintf("%s ?%s on a %s", r.Method, missingName(r), levelName(r)))
-}}
-
 var serviceOperations = map[string][]candidate{
-	"GET": {{missing, notBuilt}, {always, operation{"ListBuckets", "oss:ListBuckets", (*Service).listBuckets}}},
+	"GET": {{always, operation{"ListBuckets", "oss:ListBuckets", (*Service).listBuckets}}},
 }
 
 var bucketOperations = map[string][]candidate{
 	"GET": {
-		{missing, notBuilt},
 		{sub("bucketInfo"), operation{"GetBucketInfo", "oss:GetBucketInfo", (*Service).getBucketInfo}},
 		{sub("location"), operation{"GetBucketLocation", "oss:GetBucketLocation", (*Service).getBucketLocation}},
 		{sub("stat"), operation{"GetBucketStat", "oss:GetBucketStat", (*Service).getBucketStat}},
@@ -217,8 +227,8 @@ var bucketOperations = map[string][]candidate{
 		{func(r *request) bool { return r.param("list-type") == "2" }, operation{"ListObjectsV2", "oss:ListObjects", (*Service).listObjectsV2}},
 		{always, operation{"ListObjects", "oss:ListObjects", (*Service).listObjects}},
 	},
+	"HEAD": {{always, operation{"HeadBucket", "oss:GetBucketInfo", (*Service).headBucket}}},
 	"PUT": {
-		{missing, notBuilt},
 		{sub("acl"), operation{"PutBucketAcl", "oss:PutBucketAcl", (*Service).putBucketACL}},
 		{sub("versioning"), operation{"PutBucketVersioning", "oss:PutBucketVersioning", (*Service).putBucketVersioning}},
 		{sub("lifecycle"), operation{"PutBucketLifecycle", "oss:PutBucketLifecycle", (*Service).putBucketLifecycle}},
@@ -227,12 +237,10 @@ var bucketOperations = map[string][]candidate{
 		{always, operation{"PutBucket", "oss:PutBucket", (*Service).putBucket}},
 	},
 	"POST": {
-		{missing, notBuilt},
 		{sub("delete"), operation{"DeleteMultipleObjects", "", (*Service).deleteMultiple}},
 		{always, operation{"PostObject", "", (*Service).postObject}},
 	},
 	"DELETE": {
-		{missing, notBuilt},
 		{sub("lifecycle"), operation{"DeleteBucketLifecycle", "oss:DeleteBucketLifecycle", (*Service).deleteBucketLifecycle}},
 		{sub("encryption"), operation{"DeleteBucketEncryption", "oss:DeleteBucketEncryption", (*Service).deleteBucketEncryption}},
 		{sub("tagging"), unbuiltAs("DeleteBucketTags")},
@@ -242,7 +250,6 @@ var bucketOperations = map[string][]candidate{
 
 var objectOperations = map[string][]candidate{
 	"GET": {
-		{missing, notBuilt},
 		{sub("acl"), operation{"GetObjectAcl", "oss:GetObjectAcl", (*Service).getObjectACL}},
 		{sub("tagging"), operation{"GetObjectTagging", "oss:GetObjectTagging", (*Service).getObjectTagging}},
 		{sub("symlink"), operation{"GetSymlink", "oss:GetObject", (*Service).getSymlink}},
@@ -251,12 +258,10 @@ var objectOperations = map[string][]candidate{
 		{always, operation{"GetObject", "oss:GetObject", (*Service).getObject}},
 	},
 	"HEAD": {
-		{missing, notBuilt},
 		{sub("objectMeta"), operation{"GetObjectMeta", "oss:GetObject", (*Service).getObjectMeta}},
 		{always, operation{"HeadObject", "oss:GetObject", (*Service).headObject}},
 	},
 	"PUT": {
-		{missing, notBuilt},
 		{sub("acl"), operation{"PutObjectAcl", "oss:PutObjectAcl", (*Service).putObjectACL}},
 		{sub("tagging"), operation{"PutObjectTagging", "oss:PutObjectTagging", (*Service).putObjectTagging}},
 		{sub("symlink"), operation{"PutSymlink", "oss:PutObject", (*Service).putSymlink}},
@@ -266,13 +271,11 @@ var objectOperations = map[string][]candidate{
 		{always, operation{"PutObject", "oss:PutObject", (*Service).putObject}},
 	},
 	"POST": {
-		{missing, notBuilt},
 		{sub("append"), operation{"AppendObject", "oss:PutObject", (*Service).appendObject}},
 		{sub("uploads"), operation{"InitiateMultipartUpload", "oss:PutObject", (*Service).initiateUpload}},
 		{sub("uploadId"), operation{"CompleteMultipartUpload", "oss:PutObject", (*Service).completeUpload}},
 	},
 	"DELETE": {
-		{missing, notBuilt},
 		{sub("uploadId"), operation{"AbortMultipartUpload", "oss:AbortMultipartUpload", (*Service).abortUpload}},
 		{sub("tagging"), operation{"DeleteObjectTagging", "oss:DeleteObjectTagging", (*Service).deleteObjectTagging}},
 		{always, operation{"DeleteObject", "oss:DeleteObject", (*Service).deleteObject}},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"ecs-image-export/local/boltfile"
+
 	"go.etcd.io/bbolt"
 )
 
@@ -105,7 +107,7 @@ type part struct {
 // openDB opens the metadata. It is not synced: it survives a killed process
 // because the operating system has every committed page, not a power cut.
 func openDB(path string) (*bbolt.DB, error) {
-	db, err := bbolt.Open(path, 0o644, &bbolt.Options{
+	db, err := boltfile.Open(path, 0o644, &bbolt.Options{
 		NoSync: true, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: 5 * time.Second,
 	})
 	if err != nil {

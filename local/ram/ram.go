@@ -21,6 +21,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"ecs-image-export/local/boltfile"
 	"ecs-image-export/local/identity"
 	"ecs-image-export/local/rpc"
 )
@@ -88,7 +89,7 @@ func Open(cfg Config) (*Service, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open ram: %w", err)
 	}
-	db, err := bbolt.Open(filepath.Join(cfg.Dir, "ram.db"), 0o600, &bbolt.Options{NoSync: true, Timeout: time.Second})
+	db, err := boltfile.Open(filepath.Join(cfg.Dir, "ram.db"), 0o600, &bbolt.Options{NoSync: true, Timeout: time.Second})
 	if err != nil {
 		return nil, fmt.Errorf("open ram: %w", err)
 	}
