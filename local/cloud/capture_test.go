@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/google/go-cmp/cmp"
 
@@ -96,7 +97,8 @@ func TestCapture(t *testing.T) {
 // exportImage starts an export by hand, as somebody in the console would.
 func exportImage(t *testing.T, environment map[string]string, imageID string) {
 	t.Helper()
-	client, err := sdk.NewClientWithAccessKey(environment["REGION"], environment["ACCESS_KEY_ID"], environment["ACCESS_KEY_SECRET"])
+	client, err := sdk.NewClientWithOptions(environment["REGION"], sdk.NewConfig(),
+		credentials.NewStaticAKCredentialsProvider(environment["ACCESS_KEY_ID"], environment["ACCESS_KEY_SECRET"]))
 	if err != nil {
 		t.Fatal(err)
 	}
