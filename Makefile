@@ -37,14 +37,16 @@ run: tools
 	$(GO) run ./local $(ARGS)
 
 # Invoke a function of a running stand-in: make invoke F=catalog E=events/samples/object-created.json
+# (DATA=dir if it runs with another folder than .local).
 invoke:
-	@$(GO) run ./local/invoke -function '$(F)' -event '$(E)'
+	@$(GO) run ./local/invoke -function '$(F)' -event '$(E)' $(if $(DATA),-data '$(DATA)')
 
 # Make what the functions need in the account, then the functions. Reads .env;
 # docs/deploy.md tells what it has to hold.
-deploy: build
+deploy:
 	@command -v s >/dev/null || { echo "deploy: Serverless Devs is missing: npm install -g @serverless-devs/s"; exit 1; }
-	set -a; [ ! -f .env ] || . ./.env; set +a; $(GO) run ./setup && s deploy -y
+	$(MAKE) build
+	set -ea; [ ! -f .env ] || . ./.env; set +a; $(GO) run ./setup; s deploy -y
 
 bench: build
 	$(GO) run ./local/bench

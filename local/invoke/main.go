@@ -47,6 +47,8 @@ func invoke(name, event, data string) error {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
 		endpoints[k] = v
 	}
+	// The samples of HTTP events carry a token that no stand-in knows.
+	payload = bytes.ReplaceAll(payload, []byte("sample-token"), []byte(endpoints["API_TOKEN"]))
 	req, err := http.NewRequest(http.MethodPost, endpoints["API_URL"]+"/2023-03-30/functions/ecs-image-export-"+name+"/invocations", bytes.NewReader(payload))
 	if err != nil {
 		return err
