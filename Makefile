@@ -5,7 +5,7 @@ GO ?= go
 FUNCTIONS := request poller catalog
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test check lint build run invoke deploy bench tools
+.PHONY: demo test check lint build run invoke deploy bench bench-diskimage tools
 
 # Export one image from the HTTP call to the notification, and compare.
 # IMAGES=dir IMAGE=m-... takes your own disks.
@@ -51,13 +51,18 @@ deploy:
 bench: build
 	$(GO) run ./local/bench
 
-# Sample disks are made with mke2fs and judged by e2fsck.
+# Package diskimage beside qemu-img, tar, gzip and pigz; some minutes.
+# ARGS='-only vmdk' measures a part, ARGS='-dir /some/disk' keeps the disk.
+bench-diskimage: tools
+	$(GO) run ./shared/diskimage/bench $(ARGS)
+
+# Sample disks are made with mke2fs and judged by e2fsck, disk images by qemu-img.
 tools:
-	@for t in mke2fs e2fsck debugfs tar; do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
+	@for t in mke2fs e2fsck debugfs tar qemu-img; do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && apt-get install -qq -y e2fsprogs tar; \
+			apt-get update -qq && apt-get install -qq -y e2fsprogs tar qemu-utils; \
 		else \
-			echo "missing:$$missing. Install e2fsprogs and GNU tar."; exit 1; \
+			echo "missing:$$missing. Install e2fsprogs, GNU tar and qemu-utils."; exit 1; \
 		fi; \
 	fi

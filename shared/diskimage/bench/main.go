@@ -1,0 +1,88 @@
+// Command bench measures package diskimage beside qemu-img and the shell
+// pipeline, in one run on one machine: seconds, speed, CPU time, peak memory and
+// the size of what comes out. Every work is a process of its own, ours too, so
+// that all are measured in the same way.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == workCommand {
+		err = work(os.Args[2:])
+	} else {
+		err = run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	gib := flag.Int64("gib", 2, "size of the disk in GiB")
+	runs := flag.Int("runs", 2, "runs of each work; the best counts")
+	only := flag.String("only", "", "measure the works whose names contain this")
+	keep := flag.String("dir", "", "folder to work in; kept, with the disk (default: a temporary one)")
+	flag.Parse()
+
+	dir := *keep
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "bench-diskimage-*"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	disk := filepath.Join(dir, "disk.raw")
+	if err := makeDisk(ctx, disk, *gib<<30); err != nil {
+		return fmt.Errorf("make the disk: %w", err)
+	}
+	versions(ctx)
+	b := bench{dir: dir, self: self, virtual: *gib << 30, runs: *runs}
+	for _, g := range groups() {
+		if strings.Contains(g.name, *only) {
+			if err := b.measure(ctx, g); err != nil {
+				return fmt.Errorf("%s: %w", g.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// versions prints what the figures depend on.
+func versions(ctx context.Context) {
+	for _, command := range []string{"go version", "qemu-img --version", "tar --version", "gzip --version", "pigz --version", "igzip --version", "libdeflate-gunzip -V"} {
+		words := strings.Fields(command)
+		out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+		if err == nil {
+			first, _, _ := strings.Cut(string(out), "\n")
+			fmt.Println(first)
+		}
+	}
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(info)) {
+			if name, ok := strings.CutPrefix(line, "model name"); ok {
+				fmt.Println(strings.Trim(name, "\t :\n"))
+				break
+			}
+		}
+	}
+	fmt.Println()
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package diskimage
+
+func insert(ReadWriterAt, int64, int64) bool { return false }

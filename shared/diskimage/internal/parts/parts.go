@@ -1,0 +1,102 @@
+// Package parts cuts the file of a disk image into the parts of an upload.
+package parts
+
+import (
+	"fmt"
+
+	"ecs-image-export/shared/diskimage/internal/disk"
+)
+
+// Writer cuts a file that grows at its end into parts. The file begins with a
+// head of known length whose content is known last; it becomes part 1.
+type Writer struct {
+	sink   disk.Sink
+	head   int64 // bytes reserved for the head, 0: the file has none
+	number int   // of the part that is being filled
+	buffer []byte
+	size   int64 // of the file so far
+}
+
+// Reserver is a Sink that wants to know how long the head is before the parts
+// behind it come, as one that writes to a file does.
+type Reserver interface {
+	// Reserve says that the first parts, as many as count, are the head and have
+	// size bytes together.
+	Reserve(count int, size int64)
+}
+
+// New begins a file. A head must be as large as a part has to be.
+func New(sink disk.Sink, head int64) *Writer {
+	if head > 0 && head < disk.MinPart {
+		panic(fmt.Sprintf("a head of %d bytes is too small for a part", head))
+	}
+	p := &Writer{sink: sink, head: head, number: 1, size: head}
+	if head > 0 {
+		p.number = 2
+		if r, ok := sink.(Reserver); ok {
+			r.Reserve(1, head)
+		}
+	}
+	return p
+}
+
+// partSize lets a file of 48.8 TiB fit into 10,000 parts, while a small one
+// needs little memory: 8 MiB for the first 2,000 parts, then 32, 128 and
+// 512 MiB.
+func partSize(number int) int {
+	return 8 << 20 << (2 * min((number-1)/2000, 3))
+}
+
+// Write appends to the file.
+func (p *Writer) Write(b []byte) (int, error) {
+	n := len(b)
+	for len(b) > 0 {
+		size := partSize(p.number)
+		if p.buffer == nil {
+			p.buffer = make([]byte, 0, min(size, 8<<20))
+		}
+		take := min(len(b), size-len(p.buffer))
+		p.buffer = append(p.buffer, b[:take]...)
+		b = b[take:]
+		p.size += int64(take)
+		if len(p.buffer) == size {
+			if err := p.flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return n, nil
+}
+
+func (p *Writer) flush() error {
+	if err := p.sink.Part(p.number, p.buffer); err != nil {
+		return fmt.Errorf("part %d: %w", p.number, err)
+	}
+	p.buffer = p.buffer[:0]
+	p.number++
+	return nil
+}
+
+// Size is the length of the file so far, the head included: where the next byte
+// goes.
+func (p *Writer) Size() int64 { return p.size }
+
+// Close hands out the last part and then the head, which must have the length
+// that was reserved.
+func (p *Writer) Close(head []byte) error {
+	if int64(len(head)) != p.head {
+		panic(fmt.Sprintf("the head has %d bytes, %d were reserved", len(head), p.head))
+	}
+	if len(p.buffer) > 0 {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	if p.head == 0 {
+		return nil
+	}
+	if err := p.sink.Part(1, head); err != nil {
+		return fmt.Errorf("part 1: %w", err)
+	}
+	return nil
+}
