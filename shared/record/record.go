@@ -6,6 +6,7 @@
 //	by-image/<imageId>/<id>  for lists by image
 //	unmanaged/<hash>         a disk object that somebody else exported
 //	progress/<id>/…          what ECS last said of an export's progress
+//	parked/<message id>      a message that could not be handled, with the reason
 //	sweep-cursor             where the next sweep of active/ goes on
 //
 // The append is the claim: a log grows only from the length that its writer has
