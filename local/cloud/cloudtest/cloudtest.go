@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"ecs-image-export/local/cloud"
@@ -37,7 +38,12 @@ func Start(t testing.TB, o cloud.Options) *cloud.Cloud {
 		t.Fatal(err)
 	}
 	program := filepath.Join(t.TempDir(), "setup")
-	if err := os.WriteFile(program, content, 0o700); err != nil {
+	// A child that is forked meanwhile would hold the file open for writing, and
+	// running it would fail with "text file busy".
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(program, content, 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SetUp(t.Context(), program, root); err != nil {
