@@ -8,9 +8,10 @@ export PATH := $(PATH):/usr/sbin:/sbin
 .PHONY: demo test check lint build run invoke deploy bench bench-diskimage tools
 
 # Export one image from the HTTP call to the notification, and compare.
-# IMAGES=dir IMAGE=m-... takes your own disks.
+# IMAGES=dir IMAGE=m-... takes your own disks, FORMAT=qcow2 (vhd, vdi, vmdk) another
+# format than raw.
 demo: tools
-	$(GO) run ./local/demo $(if $(IMAGES),-images '$(IMAGES)') $(if $(IMAGE),-image '$(IMAGE)')
+	$(GO) run ./local/demo $(if $(IMAGES),-images '$(IMAGES)') $(if $(IMAGE),-image '$(IMAGE)') $(if $(FORMAT),-format '$(FORMAT)')
 
 test: tools
 	$(GO) test -shuffle=on -timeout 10m $(TESTFLAGS) ./...
@@ -56,13 +57,13 @@ bench: build
 bench-diskimage: tools
 	$(GO) run ./shared/diskimage/bench $(ARGS)
 
-# Sample disks are made with mke2fs and judged by e2fsck, disk images by qemu-img.
+# Sample disks are made with mke2fs and mkfs.xfs, and judged by e2fsck, disk images by qemu-img.
 tools:
-	@for t in mke2fs e2fsck debugfs tar qemu-img; do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
+	@for t in mke2fs e2fsck debugfs mkfs.xfs tar qemu-img; do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && apt-get install -qq -y e2fsprogs tar qemu-utils; \
+			apt-get update -qq && apt-get install -qq -y e2fsprogs xfsprogs tar qemu-utils; \
 		else \
-			echo "missing:$$missing. Install e2fsprogs, GNU tar and qemu-utils."; exit 1; \
+			echo "missing:$$missing. Install e2fsprogs, xfsprogs, GNU tar and qemu-utils."; exit 1; \
 		fi; \
 	fi

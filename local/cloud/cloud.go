@@ -62,6 +62,9 @@ type Options struct {
 	TaskPerGiB, TaskLeast time.Duration
 	// Tasks is how many export tasks run at once. Default 2.
 	Tasks int
+	// FormatRegions are the regions that export to more formats than RAW; see
+	// ecs.Config. By default the stand-in's is one.
+	FormatRegions []string
 	// Wrap puts something in front of a service ("oss"), to count or to break
 	// its calls.
 	Wrap func(service string, h http.Handler) http.Handler
@@ -199,7 +202,7 @@ func (c *Cloud) open() (map[string]http.Handler, error) {
 
 	images, err := ecs.Open(ecs.Config{
 		Dir: dir("ecs"), Images: o.Images, AccountID: AccountID, Region: Region, Identities: rams, Roles: rams,
-		Log: slog.New(slog.NewTextHandler(o.Log, nil)), OSSEndpoint: c.url("oss"), Speed: o.Speed, PerGiB: o.TaskPerGiB, Least: o.TaskLeast, Concurrent: o.Tasks,
+		Log: slog.New(slog.NewTextHandler(o.Log, nil)), OSSEndpoint: c.url("oss"), Speed: o.Speed, PerGiB: o.TaskPerGiB, Least: o.TaskLeast, Concurrent: o.Tasks, FormatRegions: o.FormatRegions,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ecs: %w", err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -21,6 +22,7 @@ type export struct {
 	State    string `json:"state"`
 	TaskID   string `json:"taskId"`
 	Bucket   string `json:"bucket"`
+	Format   string `json:"format"`
 	Progress *int   `json:"progress"`
 	Failure  struct {
 		Code    string `json:"code"`
@@ -72,8 +74,8 @@ func (a api) call(ctx context.Context, method, path string, in, out any) error {
 	return json.Unmarshal(b, out)
 }
 
-func (a api) submit(ctx context.Context, imageID string) (e export, err error) {
-	return e, a.call(ctx, http.MethodPost, "/exports", map[string]string{"imageId": imageID, "prefix": "Demo"}, &e)
+func (a api) submit(ctx context.Context, imageID, format string) (e export, err error) {
+	return e, a.call(ctx, http.MethodPost, "/exports", map[string]string{"imageId": imageID, "prefix": "Demo", "format": format}, &e)
 }
 
 // follow shows the progress until the export has ended.
@@ -103,6 +105,49 @@ func (a api) follow(ctx context.Context, id string) (e export, err error) {
 			return e, ctx.Err()
 		}
 	}
+}
+
+// download opens the object of a disk by the link that the API hands out.
+func (a api) download(ctx context.Context, id string, d disk) (io.ReadCloser, error) {
+	link, err := a.link(ctx, "/exports/"+id+"/disks/"+strings.TrimPrefix(d.Device, "/dev/")+"/download")
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return nil, fmt.Errorf("download: %s\n%s", resp.Status, b)
+	}
+	return resp.Body, nil
+}
+
+// link asks the API for a signed link. The token is for the API alone, so the
+// redirect is not followed with it.
+func (a api) link(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+path, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+a.token)
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusFound {
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return "", fmt.Errorf("%s: %s\n%s", path, resp.Status, b)
+	}
+	return resp.Header.Get("Location"), nil
 }
 
 func printCatalog(e export) {

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
-	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -20,26 +17,33 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ecs-image-export/local/ecs/image"
-	"ecs-image-export/local/ecs/sparse"
+	"ecs-image-export/shared/diskimage"
 )
 
-// compare downloads every disk by the link that the API hands out, unpacks it
-// and puts its SHA-256 beside that of the source disk.
-func compare(ctx context.Context, a api, e export, dir string, source image.Image) error {
-	type result struct{ got, want string }
-	results := make([]result, len(e.Disks))
-	group, ctx := errgroup.WithContext(ctx)
+// comparison compares the disks of an export with their sources.
+type comparison struct {
+	api    api
+	export export
+	source image.Image
+	folder *image.Folder // of source
+	dir    string        // the same
+	work   string        // for objects that qemu-img looks at
+}
+
+// run prints what came of it, and returns an error unless all disks are the same.
+func (c comparison) run(ctx context.Context) error {
+	type result struct{ sum, verdict string }
+	results := make([]result, len(c.export.Disks))
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
-	for i, d := range e.Disks {
-		group.Go(func() (err error) {
-			for _, m := range source.Disks() {
-				if m.Device == d.Device {
-					if results[i].want, err = sum(ctx, filepath.Join(dir, filepath.FromSlash(m.File))); err != nil {
-						return err
-					}
-				}
+	for i, d := range c.export.Disks {
+		group.Go(func() error {
+			sum, verdict, err := c.disk(groupCtx, d)
+			results[i] = result{sum, verdict}
+			if errors.As(err, new(difference)) {
+				return nil // it is in the verdict; the other disks are looked at too
 			}
-			if results[i].got, err = a.download(ctx, e.ID, d); err != nil {
+			if err != nil {
 				return fmt.Errorf("disk %s: %w", d.Device, err)
 			}
 			return nil
@@ -49,135 +53,130 @@ func compare(ctx context.Context, a api, e export, dir string, source image.Imag
 		return err
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "   DEVICE\tSHA-256 OF THE EXPORT\tSHA-256 OF THE SOURCE\t")
+	fmt.Fprintln(w, "   DEVICE\tSHA-256 OF THE DISK IN THE OBJECT\tBYTE BY BYTE")
 	var different []string
-	for i, d := range e.Disks {
-		verdict := "same"
-		if results[i].got != results[i].want {
-			verdict = "DIFFERENT"
+	for i, d := range c.export.Disks {
+		fmt.Fprintf(w, "   %s\t%s\t%s\n", d.Device, results[i].sum, results[i].verdict)
+		if !strings.HasPrefix(results[i].verdict, same) {
 			different = append(different, d.Device)
 		}
-		fmt.Fprintf(w, "   %s\t%s\t%s\t%s\n", d.Device, results[i].got, results[i].want, verdict)
 	}
 	w.Flush()
-	if len(e.Disks) != len(source.Disks()) {
-		return fmt.Errorf("the image has %d disks, the export %d", len(source.Disks()), len(e.Disks))
+	if len(c.export.Disks) != len(c.source.Disks()) {
+		return fmt.Errorf("the image has %d disks, the export %d", len(c.source.Disks()), len(c.export.Disks))
 	}
 	if len(different) > 0 {
 		return errors.New("different content: " + strings.Join(different, ", "))
 	}
-	step("the same: %d of %d disks", len(e.Disks), len(e.Disks))
+	step("the same: %d of %d disks", len(c.export.Disks), len(c.export.Disks))
 	return nil
 }
 
-// sum is the SHA-256 of a file.
-func sum(ctx context.Context, path string) (string, error) {
-	f, err := os.Open(path)
+// The verdicts on disks that are not different.
+const (
+	same          = "same"
+	sameForQEMU   = same + ", and for qemu-img too"
+	withoutQEMU   = same + " (qemu-img is not there to ask)"
+	packedForQEMU = same + " (packed: qemu-img cannot look into it)"
+)
+
+// disk compares one disk. What is different is a difference and in the verdict.
+func (c comparison) disk(ctx context.Context, d disk) (sum, verdict string, err error) {
+	i := slices.IndexFunc(c.source.Disks(), func(m image.Mapping) bool { return m.Device == d.Device })
+	if i < 0 {
+		return "", "", errors.New("the image does not have it")
+	}
+	m := c.source.Disks()[i]
+	source, err := c.folder.Open(m)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	defer f.Close()
-	content, err := sparse.NewReader(f) // holes are not read from the disk
-	if err != nil {
-		return "", err
+	defer source.Close()
+	want, known := objectFormats[c.export.Format]
+	if !known {
+		return "", "", fmt.Errorf("the API says format %q", c.export.Format)
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, stoppable{ctx, content}); err != nil {
-		return "", err
+
+	keep, verdict := io.Discard, packedForQEMU
+	path := filepath.Join(c.work, filepath.Base(d.Key))
+	if want.qemu != "" {
+		if _, err := exec.LookPath("qemu-img"); err != nil {
+			verdict = withoutQEMU
+		} else {
+			file, err := os.Create(path)
+			if err != nil {
+				return "", "", err
+			}
+			defer os.Remove(path)
+			defer file.Close()
+			keep, verdict = file, sameForQEMU
+		}
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	if sum, err = c.download(ctx, d, want.format, source, keep); err == nil && verdict == sameForQEMU {
+		err = qemuCompare(ctx, source.Format(), filepath.Join(c.dir, filepath.FromSlash(m.File)), want.qemu, path)
+	}
+	var different difference
+	if errors.As(err, &different) {
+		verdict = different.Error()
+	}
+	return sum, verdict, err
 }
 
-// stoppable ends with its context: a disk takes long to read.
-type stoppable struct {
-	ctx context.Context
-	io.Reader
+// objectFormats are what ECS makes of each format, and what qemu-img calls it.
+var objectFormats = map[string]struct {
+	format diskimage.Format
+	qemu   string
+}{
+	"raw":   {diskimage.TarGz, ""},
+	"vhd":   {diskimage.VHD, "vpc"},
+	"qcow2": {diskimage.QCOW2, "qcow2"},
+	"vdi":   {diskimage.VDI, "vdi"},
+	"vmdk":  {diskimage.VMDK, "vmdk"},
 }
 
-func (s stoppable) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return s.Reader.Read(p)
-}
-
-// download follows the API's link to a disk's object, checks the object's CRC-64
-// and returns the SHA-256 of the disk in it. Nothing is kept.
-func (a api) download(ctx context.Context, id string, d disk) (string, error) {
-	link, err := a.link(ctx, "/exports/"+id+"/disks/"+strings.TrimPrefix(d.Device, "/dev/")+"/download")
+// download follows the API's link to a disk's object, reads the disk in it beside
+// its source in one pass, and checks the object's CRC-64. The object goes to keep.
+func (c comparison) download(ctx context.Context, d disk, format diskimage.Format, source diskimage.Image, keep io.Writer) (sum string, err error) {
+	body, err := c.api.download(ctx, c.export.ID, d)
 	if err != nil {
 		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		b, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return "", fmt.Errorf("download: %s\n%s", resp.Status, b)
-	}
+	defer body.Close()
 	crc := crc64.New(crc64.MakeTable(crc64.ECMA))
-	body := io.TeeReader(resp.Body, crc)
-	unpacked, err := unpack(body)
+	object := io.TeeReader(body, io.MultiWriter(crc, keep))
+	stream, err := diskimage.NewStream(object, diskimage.Limits{})
 	if err != nil {
 		return "", err
 	}
-	if _, err := io.Copy(io.Discard, body); err != nil {
+	if stream.Format() != format {
+		return "", fmt.Errorf("the object is %s, not %s", stream.Format(), format)
+	}
+	beside, err := newBeside(ctx, source, stream.Size())
+	if err != nil {
+		return "", err
+	}
+	if err := diskimage.Copy(beside, stream); err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(io.Discard, object); err != nil {
 		return "", err
 	}
 	if got := strconv.FormatUint(crc.Sum64(), 10); got != d.CRC64 {
 		return "", fmt.Errorf("CRC-64 is %s, the catalog says %s", got, d.CRC64)
 	}
-	return unpacked, nil
+	return beside.hex(), nil
 }
 
-// link asks the API for a signed link. The token is for the API alone, so the
-// redirect is not followed with it.
-func (a api) link(ctx context.Context, path string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+path, nil)
-	if err != nil {
-		return "", err
+// qemuCompare asks qemu-img the same.
+func qemuCompare(ctx context.Context, sourceFormat diskimage.Format, source, format, object string) error {
+	out, err := exec.CommandContext(ctx, "qemu-img", "compare", "-f", string(sourceFormat), "-F", format, source, object).CombinedOutput()
+	if err == nil {
+		return nil
 	}
-	req.Header.Set("Authorization", "Bearer "+a.token)
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if err != nil {
-		return "", err
+	said := strings.TrimSpace(string(out))
+	var ended *exec.ExitError
+	if errors.As(err, &ended) && ended.ExitCode() == 1 {
+		return difference("qemu-img: " + said)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusFound {
-		b, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return "", fmt.Errorf("%s: %s\n%s", path, resp.Status, b)
-	}
-	return resp.Header.Get("Location"), nil
-}
-
-// unpack returns the SHA-256 of the one file in a .tar.gz.
-func unpack(r io.Reader) (string, error) {
-	z, err := gzip.NewReader(r)
-	if err != nil {
-		return "", err
-	}
-	archive := tar.NewReader(z)
-	header, err := archive.Next()
-	if err != nil {
-		return "", err
-	}
-	if !strings.HasSuffix(header.Name, ".raw") {
-		return "", fmt.Errorf("the archive holds %q, not a .raw file", header.Name)
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, archive); err != nil {
-		return "", err
-	}
-	if _, err := archive.Next(); err != io.EOF {
-		return "", errors.New("the archive holds more than one file")
-	}
-	_, err = io.Copy(io.Discard, z)
-	return hex.EncodeToString(h.Sum(nil)), err
+	return fmt.Errorf("qemu-img compare: %w: %s", err, said)
 }

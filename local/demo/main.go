@@ -1,6 +1,6 @@
 // Command demo runs the main job once and shows it: one image is exported over
 // HTTP on a stand-in cloud of its own, a subscriber receives the events, and the
-// disks are downloaded, unpacked and compared with their sources.
+// disks are downloaded and compared with their sources, whatever their format.
 //
 // It is a user of the system like any other: it knows the HTTP API, the queue
 // that it subscribed, and the links that the API hands out.
@@ -26,11 +26,12 @@ import (
 func main() {
 	images := flag.String("images", "", "folder with images of your own (default: a sample image is made)")
 	imageID := flag.String("image", "", "id of the image to export (default: the only one of the folder)")
+	format := flag.String("format", "raw", "format of the export: raw, vhd, qcow2, vdi or vmdk")
 	speed := flag.Float64("speed", 60, "how much faster timers and export tasks run")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, *images, *imageID, *speed)
+	err := run(ctx, *images, *imageID, *format, *speed)
 	if ctx.Err() != nil {
 		err = errors.New("stopped") // whatever that broke is no news
 	}
@@ -40,7 +41,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, images, imageID string, speed float64) (err error) {
+func run(ctx context.Context, images, imageID, format string, speed float64) (err error) {
 	dir, err := os.MkdirTemp("", "ecs-image-export-*")
 	if err != nil {
 		return err
@@ -54,9 +55,14 @@ func run(ctx context.Context, images, imageID string, speed float64) (err error)
 			return err
 		}
 	}
-	source, err := pick(images, imageID)
+	folder, err := image.Load(images, 0)
 	if err != nil {
 		return err
+	}
+	defer folder.Close()
+	source, err := pick(folder, imageID)
+	if err != nil {
+		return fmt.Errorf("%w in %s", err, images)
 	}
 
 	c, err := start(ctx, cloud.Options{Dir: filepath.Join(dir, "cloud"), Images: images, Speed: speed, Log: os.Stderr})
@@ -76,8 +82,8 @@ func run(ctx context.Context, images, imageID string, speed float64) (err error)
 		return err
 	}
 	api := api{environment["API_URL"], environment["API_TOKEN"]}
-	step("POST /exports  %s (%s)", source.ImageID, source.ImageName)
-	export, err := api.submit(ctx, source.ImageID)
+	step("POST /exports  %s (%s) as %s", source.ImageID, source.ImageName, format)
+	export, err := api.submit(ctx, source.ImageID, format)
 	if err != nil {
 		return err
 	}
@@ -95,8 +101,8 @@ func run(ctx context.Context, images, imageID string, speed float64) (err error)
 	if export.State != "completed" {
 		return fmt.Errorf("export %s ended as %s: %s: %s", export.ID, export.State, export.Failure.Code, export.Failure.Message)
 	}
-	step("each disk, downloaded and unpacked, beside its source")
-	return compare(ctx, api, export, images, source)
+	step("each disk, downloaded, beside its source")
+	return comparison{api, export, source, folder, images, dir}.run(ctx)
 }
 
 // start brings up a cloud with the functions deployed.
@@ -124,12 +130,7 @@ func start(ctx context.Context, o cloud.Options) (*cloud.Cloud, error) {
 }
 
 // pick finds the image to export.
-func pick(dir, id string) (image.Image, error) {
-	folder, err := image.Load(dir, 0)
-	if err != nil {
-		return image.Image{}, err
-	}
-	defer folder.Close()
+func pick(folder *image.Folder, id string) (image.Image, error) {
 	all := folder.Images()
 	if id == "" && len(all) == 1 {
 		return all[0], nil
@@ -141,7 +142,7 @@ func pick(dir, id string) (image.Image, error) {
 		}
 		ids = append(ids, i.ImageID)
 	}
-	return image.Image{}, fmt.Errorf("which image? name one with IMAGE=; %s has: %s", dir, strings.Join(ids, ", "))
+	return image.Image{}, fmt.Errorf("which image? name one with IMAGE=; there are: %s", strings.Join(ids, ", "))
 }
 
 var began = time.Now()

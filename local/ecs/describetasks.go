@@ -192,7 +192,7 @@ func (s *Service) describeTaskAttribute(_ context.Context, r *rpc.Request) (any,
 		}
 		if d.Status == success || d.Status == failed {
 			p.RelatedItemSet.RelatedItem = []relatedItem{
-				{"OSSBucket", t.Bucket}, {"OSSObject", d.Object}, {"ImageFormat", "raw"},
+				{"OSSBucket", t.Bucket}, {"OSSObject", d.Object}, {"ImageFormat", t.Format},
 			}
 		}
 		out.OperationProgressSet.OperationProgress = append(out.OperationProgressSet.OperationProgress, p)

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"ecs-image-export/local/ecs/image"
-	"ecs-image-export/local/ecs/sparse"
-	"ecs-image-export/local/ecs/targz"
 
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
 )
@@ -24,19 +21,11 @@ func (s *Service) exportDisk(ctx context.Context, t *task, i int) error {
 	if err != nil {
 		return err
 	}
-	file, err := s.folder.Open(m)
+	content, err := s.folder.Open(m)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return fmt.Errorf("open disk %s: %w", m.Device, err)
-	}
-	content, err := sparse.NewReader(file)
-	if err != nil {
-		return fmt.Errorf("open disk %s: %w", m.Device, err)
-	}
+	defer content.Close()
 
 	progress := &diskRun{
 		index: i, start: time.Now(), total: content.Size(),
@@ -52,15 +41,13 @@ func (s *Service) exportDisk(ctx context.Context, t *task, i int) error {
 	if err != nil {
 		return err
 	}
-	up, err := s.begin(ctx, bucket, t, i)
-	if err != nil {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	up := &upload{ctx: ctx, stop: stop, bucket: bucket, key: d.Object}
+	if err := s.begin(up, t, i); err != nil {
 		return err
 	}
-	member := strings.TrimSuffix(d.Object, ".tar.gz")
-	if err := targz.Write(ctx, up, member, content, content.Size(), info.ModTime(), progress.bytes.Store); err != nil {
-		return err
-	}
-	if err := up.flush(); err != nil {
+	if err := up.image(t.Format, content, &progress.bytes); err != nil {
 		return err
 	}
 	// The object appears when the time that the cloud would take is over.
@@ -90,15 +77,14 @@ func (s *Service) mapping(imageID, device string) (image.Mapping, error) {
 }
 
 // begin opens the upload and stores its id before anything is in it.
-func (s *Service) begin(ctx context.Context, bucket *oss.Bucket, t *task, i int) (*upload, error) {
-	up := &upload{ctx: ctx, bucket: bucket, key: t.Disks[i].Object}
+func (s *Service) begin(up *upload, t *task, i int) error {
 	if err := up.begin(); err != nil {
-		return nil, err
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.Disks[i].UploadID = up.id
-	return up, s.save(t)
+	return s.save(t)
 }
 
 // discard aborts the upload that a disk left behind, if it left one. What it

@@ -55,7 +55,8 @@ func (s *Service) exportImage(ctx context.Context, r *rpc.Request) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkFormat(r.Get("ImageFormat")); err != nil {
+	format, err := s.format(r.Get("ImageFormat"))
+	if err != nil {
 		return nil, err
 	}
 	img, ok := s.folder.Image(r.Get("ImageId"))
@@ -68,7 +69,7 @@ func (s *Service) exportImage(ctx context.Context, r *rpc.Request) (any, error) 
 	if img.Status != "Available" {
 		return nil, errStatus
 	}
-	t := newTask(img, r.Get("OSSBucket"), prefix, r.Get("RoleName"))
+	t := newTask(img, r.Get("OSSBucket"), prefix, r.Get("RoleName"), format)
 	// Before the bucket is asked too: a busy image costs no call.
 	if err := s.admissible(t); err != nil {
 		return nil, err
@@ -86,18 +87,6 @@ func (s *Service) exportImage(ctx context.Context, r *rpc.Request) (any, error) 
 		RegionID string `json:"RegionId"`
 		TaskID   string `json:"TaskId"`
 	}{s.Region, t.ID}, nil
-}
-
-// checkFormat lets RAW pass. The other formats are not built: they are refused
-// in the words of a region that does not have them.
-func (s *Service) checkFormat(format string) error {
-	switch strings.ToLower(format) {
-	case "", "raw":
-		return nil
-	case "vhd", "qcow2", "vdi", "vmdk":
-		return errFormatRegion
-	}
-	return errFormat
 }
 
 // refuseImage judges what an image is, whatever its status.
@@ -137,9 +126,9 @@ func (s *Service) tooLarge() *rpc.Error {
 		fmt.Sprintf("The image exceeds the limit: at most %d data disk snapshots, each of at most %d GiB.", s.MaxDataDisks, s.MaxDataDiskGiB))
 }
 
-// objectName is the key that ECS gives to a disk:
-// [<prefix>_]<imageId>_system.raw.tar.gz or [<prefix>_]<imageId>_data_<xvdX>.raw.tar.gz.
-func objectName(prefix, imageID string, m image.Mapping) string {
+// objectName is the key that ECS gives to a disk: [<prefix>_]<imageId>_system and
+// [<prefix>_]<imageId>_data_<xvdX>, with the suffix of the format.
+func objectName(prefix, imageID, format string, m image.Mapping) string {
 	name := imageID + "_system"
 	if m.Type == "data" {
 		name = imageID + "_data_" + strings.TrimPrefix(m.Device, "/dev/")
@@ -147,5 +136,5 @@ func objectName(prefix, imageID string, m image.Mapping) string {
 	if prefix != "" {
 		name = prefix + "_" + name
 	}
-	return name + ".raw.tar.gz"
+	return name + formats[format].suffix
 }

@@ -44,7 +44,7 @@ func unpack(t *testing.T, object string) (name string, content []byte) {
 
 func TestExport(t *testing.T) {
 	t.Parallel()
-	system, data := noise(9<<20, 1), append(make([]byte, 5<<20), noise(1000, 2)...) // system: three parts
+	system, data := noise(20<<20, 1), append(make([]byte, 5<<20), noise(1000, 2)...) // system: three parts
 	c := newCloud(t, folder(t, map[string][]byte{"a.raw": system, "b.raw": data, "c.raw": make([]byte, 1<<20)},
 		// The system disk goes first wherever it stands.
 		with("m-bp1abc", disk("data", "xvdb", "2", "b.raw"), disk("system", "xvda", "1", "a.raw"), disk("data", "xvdc", "1", "c.raw"))), nil)
@@ -268,13 +268,14 @@ func TestFailures(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		gate func(http.ResponseWriter, *http.Request) bool
-		file string // of the disk, removed after the start
+		harm func(path string) error // to the disk's file, after the start
 		want string
 	}{
-		{"permission lost", refuse(http.StatusForbidden, "AccessDenied"), "", "InvalidOSS.NotAuthorized"},
-		{"bucket gone", refuse(http.StatusNotFound, "NoSuchBucket"), "", "InvalidOSSBucket.NotFound"},
-		{"refused otherwise", refuse(http.StatusBadRequest, "InvalidArgument"), "", "ExportImageFailed"},
-		{"disk file gone", nil, "a.raw", "ExportImageFailed"},
+		{"permission lost", refuse(http.StatusForbidden, "AccessDenied"), nil, "InvalidOSS.NotAuthorized"},
+		{"bucket gone", refuse(http.StatusNotFound, "NoSuchBucket"), nil, "InvalidOSSBucket.NotFound"},
+		{"refused otherwise", refuse(http.StatusBadRequest, "InvalidArgument"), nil, "ExportImageFailed"},
+		{"disk file gone", nil, os.Remove, "ExportImageFailed"},
+		{"disk file of another kind", nil, func(path string) error { return os.WriteFile(path, []byte("vhdxfile"), 0o600) }, "ExportImageFailed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -283,8 +284,8 @@ func TestFailures(t *testing.T) {
 			if test.gate != nil {
 				c.through(test.gate)
 			}
-			if test.file != "" {
-				if err := os.Remove(filepath.Join(dir, test.file)); err != nil {
+			if test.harm != nil {
+				if err := test.harm(filepath.Join(dir, "a.raw")); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -332,7 +333,7 @@ func TestCredentialsAreRenewed(t *testing.T) {
 	c.account.ttl = time.Second
 	c.through(func(_ http.ResponseWriter, r *http.Request) bool {
 		if partUpload(r) {
-			<-time.After(150 * time.Millisecond)
+			<-time.After(300 * time.Millisecond)
 		}
 		return false
 	})

@@ -69,8 +69,6 @@ func TestExportImageRefusals(t *testing.T) {
 		{"prefix too long", params{"OSSPrefix": strings.Repeat("a", 31)}, "400 InvalidOSSPrefix.Malformed"},
 		{"prefix with a letter of another script", params{"OSSPrefix": "é"}, "400 InvalidOSSPrefix.Malformed"},
 		{"unknown format", params{"ImageFormat": "iso"}, "400 InvalidImageFormat.Malformed"},
-		{"qcow2", params{"ImageFormat": "qcow2"}, "400 InvalidImageFormat.RegionNotSupported"},
-		{"VHD in capitals", params{"ImageFormat": "VHD"}, "400 InvalidImageFormat.RegionNotSupported"},
 		{"unknown image", params{"ImageId": "m-none"}, "404 InvalidImageId.NotFound"},
 		{"image not available", params{"ImageId": "m-creating"}, "400 IncorrectImageStatus"},
 		{"marketplace image", params{"ImageId": "m-market"}, "403 ImageNotSupported"},

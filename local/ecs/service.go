@@ -5,8 +5,11 @@
 // image) and writes to OSS over HTTP, with credentials of the role that the
 // caller names, the objects that ECS writes:
 //
-//	[<prefix>_]<imageId>_system.raw.tar.gz
-//	[<prefix>_]<imageId>_data_<xvdX>.raw.tar.gz
+//	[<prefix>_]<imageId>_system.<suffix>
+//	[<prefix>_]<imageId>_data_<xvdX>.<suffix>
+//
+// RAW is packed, as .raw.tar.gz; VHD, QCOW2, VDI and VMDK are bare files. They are
+// made while they are uploaded, and stored nowhere else.
 //
 // Tasks are kept on disk. A task that was running when the service closed goes
 // on after the next Open with the disk that it was at, from its beginning. The
@@ -26,6 +29,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -51,6 +55,10 @@ type Config struct {
 	OSSEndpoint string
 	// Endpoint is the host that DescribeRegions names; blank means the real one.
 	Endpoint string
+
+	// FormatRegions are the regions that export to more formats than RAW. By
+	// default those of the documents and those where the vendor's own tests do.
+	FormatRegions []string
 
 	// Speed divides the time that an export takes; 1 by default.
 	Speed float64
@@ -134,6 +142,9 @@ func (s *Service) setDefaults() {
 			*field = value
 		}
 	}
+	if s.FormatRegions == nil {
+		s.FormatRegions = slices.Concat(DocumentedFormatRegions, testedFormatRegions)
+	}
 	set(&s.Concurrent, 2)
 	set(&s.MaxDataDisks, 4)
 	set(&s.MaxDataDiskGiB, 500)
@@ -167,7 +178,7 @@ func (s *Service) checkDisks() error {
 		}
 		for _, m := range img.Disks() {
 			if m.File == "" {
-				problems = append(problems, fmt.Errorf("image %s in %s: disk %s has no File; name the raw file that holds its content", img.ImageID, s.Images, m.Device))
+				problems = append(problems, fmt.Errorf("image %s in %s: disk %s has no File; name the raw or qcow2 file that holds its content", img.ImageID, s.Images, m.Device))
 			}
 		}
 	}

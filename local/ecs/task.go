@@ -32,6 +32,7 @@ type task struct {
 	Bucket   string
 	Prefix   string
 	Role     string
+	Format   string // of formats; blank in a task of before there was a choice
 	Status   string
 	Created  time.Time
 	Finished time.Time // zero until it ended
@@ -52,11 +53,11 @@ type disk struct {
 	UploadID string
 }
 
-func newTask(img image.Image, bucket, prefix, role string) *task {
+func newTask(img image.Image, bucket, prefix, role, format string) *task {
 	if role == "" {
 		role = DefaultRole
 	}
-	t := &task{ImageID: img.ImageID, Bucket: bucket, Prefix: prefix, Role: role, Status: waiting}
+	t := &task{ImageID: img.ImageID, Bucket: bucket, Prefix: prefix, Role: role, Format: format, Status: waiting}
 	disks := slices.Clone(img.Disks())
 	slices.SortStableFunc(disks, func(a, b image.Mapping) int {
 		switch {
@@ -68,7 +69,7 @@ func newTask(img image.Image, bucket, prefix, role string) *task {
 		return 1
 	})
 	for _, m := range disks {
-		t.Disks = append(t.Disks, disk{Device: m.Device, SizeGiB: m.SizeGiB(), Object: objectName(prefix, img.ImageID, m)})
+		t.Disks = append(t.Disks, disk{Device: m.Device, SizeGiB: m.SizeGiB(), Object: objectName(prefix, img.ImageID, format, m)})
 	}
 	return t
 }
@@ -123,6 +124,9 @@ func (s *Service) loadTasks() error {
 			t := new(task)
 			if err := json.Unmarshal(value, t); err != nil {
 				return err
+			}
+			if t.Format == "" {
+				t.Format = raw
 			}
 			s.tasks = append(s.tasks, t)
 			s.byID[t.ID] = t

@@ -11,29 +11,14 @@ import (
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
 )
 
-// partSize is the length of the n-th part, counted from 1, in bytes. Parts grow,
-// so that a small object needs little memory and the 10,000 parts that OSS
-// allows hold 1.8 TiB.
-func partSize(n int) int {
-	switch {
-	case n <= 1000:
-		return 4 << 20
-	case n <= 3000:
-		return 16 << 20
-	case n <= 7000:
-		return 64 << 20
-	}
-	return 512 << 20
-}
-
-// upload is a multipart upload that is written to as a stream. Its memory is
-// one part.
+// upload is a multipart upload, the diskimage.Sink of one image file. It keeps
+// no content.
 type upload struct {
 	ctx    context.Context
+	stop   context.CancelCauseFunc // ends ctx
 	bucket *oss.Bucket
 	key    string
 	id     string
-	buf    []byte
 	parts  []oss.UploadPart
 }
 
@@ -49,36 +34,18 @@ func (u *upload) begin() error {
 	})
 }
 
-func (u *upload) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		room := partSize(len(u.parts)+1) - len(u.buf)
-		k := min(room, len(p))
-		u.buf, p = append(u.buf, p[:k]...), p[k:]
-		if k == room {
-			if err := u.flush(); err != nil {
-				return n - len(p), err
-			}
-		}
+// Part uploads a part. They come one at a time, and OSS takes them in any order.
+func (u *upload) Part(number int, content []byte) error {
+	if u.ctx.Err() != nil {
+		return context.Cause(u.ctx)
 	}
-	return n, nil
-}
-
-// flush sends what is left as a part.
-func (u *upload) flush() error {
-	if len(u.buf) == 0 {
-		return nil
-	}
-	n := len(u.parts) + 1
-	err := again(u.ctx, fmt.Sprintf("upload part %d of %s", n, u.key), func() error {
-		part, err := u.bucket.UploadPart(u.target(), bytes.NewReader(u.buf), int64(len(u.buf)), n, oss.WithContext(u.ctx))
+	return again(u.ctx, fmt.Sprintf("upload part %d of %s", number, u.key), func() error {
+		part, err := u.bucket.UploadPart(u.target(), bytes.NewReader(content), int64(len(content)), number, oss.WithContext(u.ctx))
 		if err == nil {
 			u.parts = append(u.parts, part)
 		}
 		return err
 	})
-	u.buf = u.buf[:0]
-	return err
 }
 
 func (u *upload) complete() error {

@@ -16,15 +16,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// kinds are what is written: a format and its options, and what qemu-img calls
+// kind is what can be written: a format and its options, and what qemu-img calls
 // the format.
-var kinds = []struct {
+type kind struct {
 	name    string
 	format  diskimage.Format
 	options diskimage.Options
 	qemu    string // "": qemu-img does not know it
 	stream  bool   // can be read in one pass
-}{
+}
+
+var kinds = []kind{
 	{"raw", diskimage.RAW, diskimage.Options{}, "raw", false},
 	{"qcow2", diskimage.QCOW2, diskimage.Options{}, "qcow2", true},
 	{"qcow2 zlib", diskimage.QCOW2, diskimage.Options{Compression: "zlib"}, "qcow2", true},
@@ -49,7 +51,7 @@ func content() []byte {
 }
 
 // write makes a file of the kind.
-func write(t *testing.T, path string, f diskimage.Format, size int64, o diskimage.Options, from func(diskimage.Writer) error) {
+func write(t testing.TB, path string, f diskimage.Format, size int64, o diskimage.Options, from func(diskimage.Writer) error) {
 	t.Helper()
 	out, err := os.Create(path)
 	if err != nil {
@@ -65,7 +67,7 @@ func write(t *testing.T, path string, f diskimage.Format, size int64, o diskimag
 	}
 }
 
-func open(t *testing.T, path string) (*os.File, int64) {
+func open(t testing.TB, path string) (*os.File, int64) {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {

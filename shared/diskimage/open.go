@@ -2,6 +2,7 @@ package diskimage
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -52,33 +53,44 @@ func image[I Image](i I, err error) (Image, error) {
 	return i, nil
 }
 
-// NewStream reads an image in one pass. It detects the format as Open does, but
-// from the start of the file alone. RAW and fixed VHD cannot be told there, and
-// the size of their disk neither: use NewRAWStream.
+// NewStream reads an image in one pass. It detects the format as Open does, from
+// the start of the file; that its end is not that of another format is known only
+// there, and is what the last call of Next may say. RAW and fixed VHD cannot be
+// told at the start, and the size of their disk neither: use NewRAWStream.
 //
 // A Stream need not be closed. Some read ahead of Next on a goroutine, which
 // ends when a few pieces are waiting.
 func NewStream(r io.Reader, l Limits) (Stream, error) {
-	b := bufio.NewReaderSize(r, headSize)
+	t := &tailReader{r: r}
+	b := bufio.NewReaderSize(t, headSize)
 	head, err := b.Peek(headSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("detect format: %w", err)
 	}
+	head = bytes.Clone(head) // the buffer is used again
 	f, err := detect(head, nil)
 	if err != nil {
 		return nil, err
 	}
+	s, err := newStream(f, b, l)
+	if err != nil {
+		return nil, err
+	}
+	return &wholeStream{Stream: s, rest: b, head: head, tail: t}, nil
+}
+
+func newStream(f Format, r io.Reader, l Limits) (Stream, error) {
 	switch f {
 	case QCOW2:
-		return stream(qcow2.NewStream(b, l))
+		return stream(qcow2.NewStream(r, l))
 	case VHD:
-		return stream(vhd.NewStream(b, l))
+		return stream(vhd.NewStream(r, l))
 	case VDI:
-		return stream(vdi.NewStream(b, l))
+		return stream(vdi.NewStream(r, l))
 	case VMDK:
-		return stream(vmdk.NewStream(b, l))
+		return stream(vmdk.NewStream(r, l))
 	case TarGz:
-		return stream(targz.NewStream(b, l))
+		return stream(targz.NewStream(r, l))
 	}
 	return nil, fmt.Errorf("%w: no format found: a RAW image is read by NewRAWStream, which is told its size", ErrOrder)
 }
@@ -88,6 +100,49 @@ func stream[S Stream](s S, err error) (Stream, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// wholeStream detects the format once more when the end of the file is known.
+type wholeStream struct {
+	Stream
+	rest io.Reader
+	head []byte
+	tail *tailReader
+}
+
+func (s *wholeStream) Next() (Piece, error) {
+	p, err := s.Stream.Next()
+	if err != io.EOF {
+		return p, err
+	}
+	if _, err := io.Copy(io.Discard, s.rest); err != nil {
+		return Piece{}, err
+	}
+	tail := s.tail.last
+	if len(tail) < tailSize {
+		tail = nil
+	}
+	if _, err := detect(s.head, tail); err != nil {
+		return Piece{}, err
+	}
+	return Piece{}, io.EOF
+}
+
+// tailReader keeps the last bytes that were read.
+type tailReader struct {
+	r    io.Reader
+	last []byte
+}
+
+func (t *tailReader) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if read := p[:n]; n >= tailSize {
+		t.last = append(t.last[:0], read[n-tailSize:]...)
+	} else {
+		keep := min(len(t.last), tailSize-n)
+		t.last = append(append(t.last[:0], t.last[len(t.last)-keep:]...), read...)
+	}
+	return n, err
 }
 
 // NewRAWStream reads a RAW image of size bytes in one pass. Without its last 512

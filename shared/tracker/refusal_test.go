@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ecs-image-export/local/cloud"
+	"ecs-image-export/local/ecs"
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/tracker"
 	"ecs-image-export/shared/tracker/trackertest"
@@ -43,7 +44,7 @@ func submit(t *testing.T, tr *tracker.Tracker, r export.Request) *tracker.Follow
 // said, and with no task.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	c := trackertest.Start(t, 3, cloud.Options{Speed: 1, TaskLeast: time.Hour})
+	c := trackertest.Start(t, 3, cloud.Options{Speed: 1, TaskLeast: time.Hour, FormatRegions: ecs.DocumentedFormatRegions})
 	tr := c.Tracker(t, c.Config())
 	busy, err := tr.Begin(t.Context(), "", c.Request(t, c.Images[2]))
 	if err == nil {

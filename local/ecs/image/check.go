@@ -1,10 +1,8 @@
 package image
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,16 +23,6 @@ var (
 	idPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 	devicePattern = regexp.MustCompile(`^/dev/[a-z0-9]+$`)
 )
-
-// foreign lists how files of other kinds than raw begin.
-var foreign = []struct{ magic, name, qemu string }{
-	{"QFI\xfb", "qcow2", "qcow2"},
-	{"KDMV", "VMDK", "vmdk"},
-	{"# Disk DescriptorFile", "VMDK", "vmdk"},
-	{"vhdxfile", "VHDX", "vhdx"},
-	{"conectix", "VHD", "vpc"},
-	{"<<< ", "VDI", "vdi"},
-}
 
 // SizeGiB returns the size of the disk. It is above zero for a loaded image.
 func (m Mapping) SizeGiB() int {
@@ -170,7 +158,7 @@ func (f *Folder) checkFile(m Mapping) error {
 	}
 	file, err := f.root.Open(path)
 	if err != nil {
-		return fmt.Errorf("open File: %w; put the raw content of the disk there (a link must stay in the folder)", err)
+		return fmt.Errorf("open File: %w; put the content of the disk there (a link must stay in the folder)", err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -180,23 +168,17 @@ func (f *Folder) checkFile(m Mapping) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("its File %s is not a regular file; copy the disk into one", m.File)
 	}
-	if limit := int64(m.SizeGiB()) << 30; limit > 0 && info.Size() > limit {
-		return fmt.Errorf("its File %s has %d bytes, more than Size %s GiB (%d bytes); raise Size to at least %d",
-			m.File, info.Size(), m.Size, limit, (info.Size()+1<<30-1)>>30)
-	}
 	if info.Size() == 0 {
 		return fmt.Errorf("its File %s is empty; an empty disk is a file of zeros: truncate -s %sG %s", m.File, m.Size, m.File)
 	}
-	head := make([]byte, 32)
-	n, err := io.ReadFull(file, head)
-	if err != nil && err != io.ErrUnexpectedEOF {
-		return err
+	content, err := openDisk(file)
+	if err != nil {
+		return fmt.Errorf("its File %s is neither raw nor a qcow2 of one file: %w; convert it: qemu-img convert -O raw %s %s.disk",
+			m.File, err, m.File, strings.TrimSuffix(m.File, filepath.Ext(m.File)))
 	}
-	for _, k := range foreign {
-		if bytes.HasPrefix(head[:n], []byte(k.magic)) {
-			return fmt.Errorf("its File %s is %s, and the stand-in reads raw; convert it: qemu-img convert -f %s -O raw %s %s.raw",
-				m.File, k.name, k.qemu, m.File, strings.TrimSuffix(m.File, filepath.Ext(m.File)))
-		}
+	if limit := int64(m.SizeGiB()) << 30; limit > 0 && content.Size() > limit {
+		return fmt.Errorf("its File %s is a disk of %d bytes, more than Size %s GiB (%d bytes); raise Size to at least %d",
+			m.File, content.Size(), m.Size, limit, (content.Size()+1<<30-1)>>30)
 	}
 	return nil
 }

@@ -49,16 +49,6 @@ func (f *Folder) Image(id string) (Image, bool) {
 	return Image{}, false
 }
 
-// Open opens the content of a disk. A name that leaves the folder, through a
-// symbolic link too, is an error.
-func (f *Folder) Open(m Mapping) (*os.File, error) {
-	file, err := f.root.Open(filepath.FromSlash(m.File))
-	if err != nil {
-		return nil, fmt.Errorf("open disk %s: %w", m.Device, err)
-	}
-	return file, nil
-}
-
 // Close releases the folder.
 func (f *Folder) Close() error { return f.root.Close() }
 

@@ -3,9 +3,12 @@ package image
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ecs-image-export/shared/diskimage"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -17,11 +20,25 @@ func folder(t *testing.T, json string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"web.json": json, "a.raw": "disk", "empty.raw": "", "q.img": "QFI\xfb\x00\x00\x00\x03", "v.raw": "KDMV\x01\x00\x00\x00",
+		"web.json": json, "a.raw": "disk", "empty.raw": "", "v.raw": "KDMV\x01\x00\x00\x00", "x.raw": "vhdxfile",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	qemu := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("qemu-img", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("qemu-img %v: %v: %s", args, err, out)
+		}
+	}
+	qemu("create", "-f", "qcow2", "large.qcow2", "1073742336")
+	qemu("create", "-f", "qcow2", "whole.qcow2", "1G")
+	qemu("create", "-f", "qcow2", "-b", "whole.qcow2", "-F", "qcow2", "overlay.qcow2")
+	if err := os.WriteFile(filepath.Join(dir, "broken.qcow2"), []byte("QFI\xfb\x00\x00\x00\x03"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "link.raw")); err != nil {
 		t.Fatal(err)
@@ -70,8 +87,34 @@ func TestLoadCompletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if file.Format() != diskimage.RAW || file.Size() != 4 || file.Modified.IsZero() {
+		t.Errorf("%s of %d bytes, modified %v", file.Format(), file.Size(), file.Modified)
+	}
 	if err := file.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLoadQCOW2 wants a disk's format to be found from its content.
+func TestLoadQCOW2(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, one("a.raw"))
+	if err := os.Rename(filepath.Join(dir, "whole.qcow2"), filepath.Join(dir, "a.raw")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Load(dir, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	img, _ := f.Image("m-1")
+	d, err := f.Open(img.Disks()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if d.Format() != diskimage.QCOW2 || d.Size() != 1<<30 {
+		t.Errorf("%s of %d bytes", d.Format(), d.Size())
 	}
 }
 
@@ -79,28 +122,31 @@ func TestLoadCompletes(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ json, want string }{
-		"not JSON":            {"{\n\"ImageId\": \n,}", "web.json: line 3: invalid character"},
-		"unknown field":       {`{"ImageId": "m-1", "ImageNmae": "x"}`, `web.json: json: unknown field "ImageNmae"`},
-		"unknown disk field":  {`{"ImageId": "m-1", "DiskDeviceMappings": {"DiskDeviceMapping": [{"Path": "x"}]}}`, `unknown field "Path"`},
-		"size as a number":    {`{"ImageId": "m-1", "DiskDeviceMappings": {"DiskDeviceMapping": [{"Size": 40}]}}`, "line 1: json: cannot unmarshal number"},
-		"two values":          {`{} {}`, "more than one JSON value"},
-		"no id":               {`{}`, `ImageId ""`},
-		"status":              {`{"ImageId": "m-1", "Status": "Ready"}`, `Status "Ready" is not one of Creating`},
-		"owner":               {`{"ImageId": "m-1", "ImageOwnerAlias": "me"}`, `ImageOwnerAlias "me"`},
-		"time":                {`{"ImageId": "m-1", "CreationTime": "today"}`, `CreationTime "today"`},
-		"disk type":           {strings.Replace(one("a.raw"), "system", "root", 1), `Type "root"`},
-		"device":              {strings.Replace(one("a.raw"), "/dev/xvda", "xvda", 1), `Device "xvda"`},
-		"size":                {strings.Replace(one("a.raw"), `"1"`, `"0"`, 1), `Size "0"`},
-		"size with a unit":    {strings.Replace(one("a.raw"), `"1"`, `"1G"`, 1), `Size "1G"`},
-		"missing file":        {one("none.raw"), "disk /dev/xvda: open File:"},
-		"file elsewhere":      {one("../a.raw"), "leaves the images folder"},
-		"absolute file":       {one("/etc/hostname"), "leaves the images folder"},
-		"link to elsewhere":   {one("link.raw"), "a link must stay in the folder"},
-		"empty file":          {one("empty.raw"), "truncate -s 1G empty.raw"},
-		"folder as file":      {one("."), "not a regular file"},
-		"file above its size": {one("large.raw"), "raise Size to at least 2"},
-		"qcow2":               {one("q.img"), "is qcow2, and the stand-in reads raw; convert it: qemu-img convert -f qcow2 -O raw q.img q.raw"},
-		"VMDK":                {one("v.raw"), "is VMDK"},
+		"not JSON":             {"{\n\"ImageId\": \n,}", "web.json: line 3: invalid character"},
+		"unknown field":        {`{"ImageId": "m-1", "ImageNmae": "x"}`, `web.json: json: unknown field "ImageNmae"`},
+		"unknown disk field":   {`{"ImageId": "m-1", "DiskDeviceMappings": {"DiskDeviceMapping": [{"Path": "x"}]}}`, `unknown field "Path"`},
+		"size as a number":     {`{"ImageId": "m-1", "DiskDeviceMappings": {"DiskDeviceMapping": [{"Size": 40}]}}`, "line 1: json: cannot unmarshal number"},
+		"two values":           {`{} {}`, "more than one JSON value"},
+		"no id":                {`{}`, `ImageId ""`},
+		"status":               {`{"ImageId": "m-1", "Status": "Ready"}`, `Status "Ready" is not one of Creating`},
+		"owner":                {`{"ImageId": "m-1", "ImageOwnerAlias": "me"}`, `ImageOwnerAlias "me"`},
+		"time":                 {`{"ImageId": "m-1", "CreationTime": "today"}`, `CreationTime "today"`},
+		"disk type":            {strings.Replace(one("a.raw"), "system", "root", 1), `Type "root"`},
+		"device":               {strings.Replace(one("a.raw"), "/dev/xvda", "xvda", 1), `Device "xvda"`},
+		"size":                 {strings.Replace(one("a.raw"), `"1"`, `"0"`, 1), `Size "0"`},
+		"size with a unit":     {strings.Replace(one("a.raw"), `"1"`, `"1G"`, 1), `Size "1G"`},
+		"missing file":         {one("none.raw"), "disk /dev/xvda: open File:"},
+		"file elsewhere":       {one("../a.raw"), "leaves the images folder"},
+		"absolute file":        {one("/etc/hostname"), "leaves the images folder"},
+		"link to elsewhere":    {one("link.raw"), "a link must stay in the folder"},
+		"empty file":           {one("empty.raw"), "truncate -s 1G empty.raw"},
+		"folder as file":       {one("."), "not a regular file"},
+		"file above its size":  {one("large.raw"), "raise Size to at least 2"},
+		"broken qcow2":         {one("broken.qcow2"), "broken.qcow2 is neither raw nor a qcow2 of one file: qcow2:"},
+		"qcow2 on a backing":   {one("overlay.qcow2"), "backing file"},
+		"qcow2 above its Size": {one("large.qcow2"), "large.qcow2 is a disk of 1073742336 bytes, more than Size 1 GiB (1073741824 bytes); raise Size to at least 2"},
+		"VMDK":                 {one("v.raw"), "unsupported disk image: vmdk; convert it: qemu-img convert -O raw v.raw v.disk"},
+		"VHDX":                 {one("x.raw"), "VHDX; convert it"},
 		"two system disks": {`{"ImageId": "m-1", "DiskDeviceMappings": {"DiskDeviceMapping": [
 			{"Type": "system", "Device": "/dev/xvda", "Size": "1"}, {"Type": "system", "Device": "/dev/xvda", "Size": "1"}]}}`, "used twice"},
 	} {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"ecs-image-export/local/ecs/image"
+	"ecs-image-export/local/ecs/sparse"
+	"ecs-image-export/shared/diskimage"
 )
 
 // ImageID is the id of the image that Make makes.
@@ -35,7 +37,7 @@ var made = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 //	/dev/xvdb  1 GiB  ext4 on the whole disk, mounted at /data by /etc/fstab
 //	/dev/xvdc  1 GiB  empty
 //
-// The files are sparse and take some 60 MiB. If dir has the image already,
+// The first and the last are raw, the second is qcow2. The files are sparse and take some 60 MiB. If dir has the image already,
 // nothing is done; the image appears in dir when it is complete and not before.
 func Make(dir string) (imageID string, err error) {
 	if _, err := os.Stat(filepath.Join(dir, ImageID+".json")); err == nil {
@@ -80,7 +82,11 @@ func makeDisks(disks, work string) error {
 	if err := makeSystem(filepath.Join(disks, "xvda.raw"), filepath.Join(work, "root")); err != nil {
 		return fmt.Errorf("system disk: %w", err)
 	}
-	if err := makeData(filepath.Join(disks, "xvdb.raw"), filepath.Join(work, "data")); err != nil {
+	raw := filepath.Join(work, "data.raw")
+	if err := makeData(raw, filepath.Join(work, "data")); err != nil {
+		return fmt.Errorf("data disk: %w", err)
+	}
+	if err := convert(raw, filepath.Join(disks, "xvdb.qcow2")); err != nil {
 		return fmt.Errorf("data disk: %w", err)
 	}
 	return blank(filepath.Join(disks, "xvdc.raw"), gib)
@@ -135,6 +141,28 @@ func makeData(path, tree string) error {
 	return makeExt4(t, filesystem{path: path, size: gib, uuid: dataUUID, label: "data"})
 }
 
+// convert makes a qcow2 file of a raw one.
+func convert(raw, qcow2 string) error {
+	in, err := os.Open(raw)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	content, err := sparse.Open(in)
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(qcow2, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	w, err := diskimage.NewWriter(diskimage.QCOW2, content.Size(), diskimage.NewFile(out), diskimage.Options{})
+	if err == nil {
+		err = errors.Join(diskimage.CopyImage(w, content), w.Close())
+	}
+	return errors.Join(err, out.Close(), os.Chtimes(qcow2, made, made))
+}
+
 // blank makes a sparse file of zeros.
 func blank(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
@@ -147,10 +175,10 @@ func blank(path string, size int64) error {
 
 // describe returns the image as DescribeImages lists it.
 func describe() image.Image {
-	disk := func(kind, name, snapshot string) image.Mapping {
+	disk := func(kind, file, snapshot string) image.Mapping {
 		return image.Mapping{
-			Type: kind, Device: "/dev/" + name, Size: "1", SnapshotID: snapshot, Progress: "100%",
-			File: ImageID + "/" + name + ".raw",
+			Type: kind, Device: "/dev/" + file[:4], Size: "1", SnapshotID: snapshot, Progress: "100%",
+			File: ImageID + "/" + file,
 		}
 	}
 	return image.Image{
@@ -162,9 +190,9 @@ func describe() image.Image {
 		Description:  "System disk, a data disk mounted at /data, and an empty data disk",
 		Tags:         image.Tags{Tag: []image.Tag{{TagKey: "purpose", TagValue: "demo"}}},
 		DiskDeviceMappings: image.Mappings{DiskDeviceMapping: []image.Mapping{
-			disk("system", "xvda", "s-bp1demo000000000000a"),
-			disk("data", "xvdb", "s-bp1demo000000000000b"),
-			disk("data", "xvdc", "s-bp1demo000000000000c"),
+			disk("system", "xvda.raw", "s-bp1demo000000000000a"),
+			disk("data", "xvdb.qcow2", "s-bp1demo000000000000b"),
+			disk("data", "xvdc.raw", "s-bp1demo000000000000c"),
 		}},
 	}
 }

@@ -3,8 +3,8 @@ package sample
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"ecs-image-export/local/ecs/image"
-	"ecs-image-export/local/ecs/sparse"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -37,45 +36,14 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// same tells whether two files hold the same bytes; an empty name is a file of
-// zeros.
+// same tells whether two raw files hold the same bytes, without reading holes.
 func same(t *testing.T, a, b string) bool {
 	t.Helper()
-	open := func(path string) (io.Reader, int64) {
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		r, err := sparse.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r, r.Size()
+	err := exec.Command(tool(t, "qemu-img"), "compare", "-f", "raw", "-F", "raw", a, b).Run()
+	if ended := new(exec.ExitError); err != nil && (!errors.As(err, &ended) || ended.ExitCode() != 1) {
+		t.Fatalf("qemu-img compare %s %s: %v", a, b, err)
 	}
-	x, size := open(a)
-	p, q := make([]byte, 1<<20), make([]byte, 1<<20)
-	var y io.Reader
-	if b != "" {
-		var other int64
-		if y, other = open(b); other != size {
-			return false
-		}
-	}
-	for {
-		n, err := io.ReadFull(x, p)
-		if y != nil {
-			if _, err := io.ReadFull(y, q[:n]); err != nil && n > 0 {
-				t.Fatal(err)
-			}
-		}
-		if !bytes.Equal(p[:n], q[:n]) {
-			return false
-		}
-		if err != nil {
-			return err == io.EOF || err == io.ErrUnexpectedEOF
-		}
-	}
+	return err == nil
 }
 
 func TestMake(t *testing.T) {
@@ -85,8 +53,11 @@ func TestMake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk := func(name string) string { return filepath.Join(dir, id, name+".raw") }
-	root := fmt.Sprintf("%s?offset=%d", disk("xvda"), rootFirst*sector)
+	disk := func(file string) string { return filepath.Join(dir, id, file) }
+	root := fmt.Sprintf("%s?offset=%d", disk("xvda.raw"), rootFirst*sector)
+	data := filepath.Join(t.TempDir(), "data.raw")
+	output(t, "qemu-img", "check", "-f", "qcow2", disk("xvdb.qcow2"))
+	output(t, "qemu-img", "convert", "-f", "qcow2", "-O", "raw", disk("xvdb.qcow2"), data)
 
 	t.Run("loads", func(t *testing.T) {
 		folder, err := image.Load(dir, 1234567890123456)
@@ -101,7 +72,7 @@ func TestMake(t *testing.T) {
 	})
 	t.Run("file systems are clean", func(t *testing.T) {
 		output(t, "e2fsck", "-fn", root)
-		output(t, "e2fsck", "-fn", disk("xvdb"))
+		output(t, "e2fsck", "-fn", data)
 	})
 	t.Run("files are there", func(t *testing.T) {
 		if got := output(t, "debugfs", "-R", "cat /etc/fstab", root); !strings.Contains(got, "UUID="+dataUUID+" /data ext4") {
@@ -117,12 +88,12 @@ func TestMake(t *testing.T) {
 		if got := output(t, "debugfs", "-R", "stat /tmp", root); !strings.Contains(got, "Mode:  01777") || !strings.Contains(got, "User:     0   Group:     0") {
 			t.Errorf("/tmp: %s", got)
 		}
-		if got := output(t, "dumpe2fs", "-h", disk("xvdb")); !strings.Contains(got, "Filesystem UUID:          "+dataUUID) {
+		if got := output(t, "dumpe2fs", "-h", data); !strings.Contains(got, "Filesystem UUID:          "+dataUUID) {
 			t.Errorf("data disk: %s", got)
 		}
 		// A file of the disk against the generator.
 		dump := filepath.Join(t.TempDir(), "photo")
-		output(t, "debugfs", "-R", "dump /uploads/photo-3.jpg "+dump, disk("xvdb"))
+		output(t, "debugfs", "-R", "dump /uploads/photo-3.jpg "+dump, data)
 		want := make([]byte, 1<<20)
 		if _, err := newNoise(303).Read(want); err != nil {
 			t.Fatal(err)
@@ -137,12 +108,12 @@ func TestMake(t *testing.T) {
 			return strings.Join(strings.Fields(output(t, "partx", "-g", "-o", "NR,START,END,NAME,TYPE", path)), " ")
 		}
 		wanted := strings.Join(strings.Fields(want), " ")
-		if diff := cmp.Diff(wanted, show(disk("xvda"))); diff != "" {
+		if diff := cmp.Diff(wanted, show(disk("xvda.raw"))); diff != "" {
 			t.Errorf("primary table (-want +got):\n%s", diff)
 		}
 		// With the primary gone the backup must do.
 		broken := filepath.Join(t.TempDir(), "broken.raw")
-		output(t, "cp", "--sparse=always", disk("xvda"), broken)
+		output(t, "cp", "--sparse=always", disk("xvda.raw"), broken)
 		f, err := os.OpenFile(broken, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -156,9 +127,10 @@ func TestMake(t *testing.T) {
 		}
 	})
 	t.Run("third disk is empty", func(t *testing.T) {
-		info, err := os.Stat(disk("xvdc"))
-		if err != nil || info.Size() != gib || !same(t, disk("xvdc"), "") {
-			t.Errorf("not 1 GiB of zeros: %v, %v", info, err)
+		zeros := filepath.Join(t.TempDir(), "zeros")
+		output(t, "truncate", "-s", "1G", zeros)
+		if !same(t, disk("xvdc.raw"), zeros) {
+			t.Error("not 1 GiB of zeros")
 		}
 	})
 	t.Run("same again elsewhere", func(t *testing.T) {
@@ -170,9 +142,9 @@ func TestMake(t *testing.T) {
 		if _, err := Make(other); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"xvda", "xvdb"} {
-			if !same(t, disk(name), filepath.Join(other, id, name+".raw")) {
-				t.Errorf("%s differs from one run to the next", name)
+		for _, file := range []string{"xvda.raw", "xvdb.qcow2"} {
+			if !same(t, disk(file), filepath.Join(other, id, file)) {
+				t.Errorf("%s differs from one run to the next", file)
 			}
 		}
 		left, err := os.ReadDir(other)

@@ -1,50 +1,48 @@
-// Package sparse reads files with holes without reading the holes. Reading a
-// hole makes the kernel fill its page cache with zeros, which is several times
-// slower than filling a buffer, and a disk is mostly holes.
+// Package sparse opens raw disk files with holes, so that the holes are not read:
+// reading one makes the kernel fill its page cache with zeros, which is several
+// times slower than knowing them, and a disk is mostly holes.
 package sparse
 
 import (
-	"io"
+	"iter"
 	"os"
+
+	"ecs-image-export/shared/diskimage"
 )
 
-// Reader reads a file from its start to the length that it had when the Reader
-// was made. It moves the file's own offset.
-type Reader struct {
-	f    *os.File
-	size int64
-	at   int64
-	edge int64 // where the run of data or of zeros ends in which at lies
-	hole bool
-}
-
-// NewReader returns a Reader of f. Where the system or the file system tells
-// nothing of holes, everything is read.
-func NewReader(f *os.File) (*Reader, error) {
+// Open opens a RAW image whose Extents leave out the holes of its file. Where
+// the system or the file system tells nothing of holes, everything is data. The
+// length of the image is that of the file now; the file's own offset moves.
+func Open(f *os.File) (diskimage.Image, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{f: f, size: info.Size()}, nil
+	raw, err := diskimage.OpenAs(diskimage.RAW, f, info.Size(), diskimage.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	return &image{raw, f}, nil
 }
 
-// Size returns the length of the file in bytes.
-func (r *Reader) Size() int64 { return r.size }
+type image struct {
+	diskimage.Image
+	file *os.File
+}
 
-func (r *Reader) Read(p []byte) (int, error) {
-	if r.at >= r.size {
-		return 0, io.EOF
+// Extents asks the file system as it goes.
+func (i *image) Extents() iter.Seq2[diskimage.Extent, error] {
+	return func(yield func(diskimage.Extent, error) bool) {
+		for at := int64(0); at < i.Size(); {
+			edge, hole := next(i.file, at, i.Size())
+			e := diskimage.Extent{Offset: at, Length: edge - at, Kind: diskimage.Data}
+			if hole {
+				e.Kind = diskimage.Absent
+			}
+			if !yield(e, nil) {
+				return
+			}
+			at = edge
+		}
 	}
-	if r.at >= r.edge {
-		r.edge, r.hole = next(r.f, r.at, r.size)
-	}
-	p = p[:min(int64(len(p)), r.edge-r.at)]
-	n, err := len(p), error(nil)
-	if r.hole {
-		clear(p)
-	} else if n, err = r.f.ReadAt(p, r.at); err == io.EOF {
-		err = io.ErrUnexpectedEOF // it became shorter
-	}
-	r.at += int64(n)
-	return n, err
 }

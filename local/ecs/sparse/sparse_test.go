@@ -6,13 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/iotest"
 
+	"ecs-image-export/shared/diskimage"
+
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
-// What a Reader reads is what reading the file gives.
-func TestReader(t *testing.T) {
+// What is read is the file, and what is a hole has zeros.
+func TestOpen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "disk")
 	rapid.Check(t, func(t *rapid.T) {
@@ -36,53 +38,72 @@ func TestReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := NewReader(f)
+		img, err := Open(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A dirty buffer: holes must be cleared.
+		// A dirty buffer: holes must be read as zeros.
 		got := bytes.Repeat([]byte{0xff}, len(want))
-		if _, err := io.ReadFull(r, got); err != nil && size > 0 {
+		if _, err := img.ReadAt(got, 0); err != nil && err != io.EOF {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got, want) || r.Size() != size {
+		if !bytes.Equal(got, want) || img.Size() != size || img.Format() != diskimage.RAW {
 			t.Error("differs from the file")
 		}
-		if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-			t.Errorf("at the end: %d, %v", n, err)
+		var last diskimage.Extent
+		for e, err := range img.Extents() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Offset != last.Offset+last.Length || e.Length <= 0 || e.Kind == last.Kind {
+				t.Errorf("%v follows %v", e, last)
+			}
+			if e.Kind == diskimage.Absent && len(bytes.Trim(want[e.Offset:e.Offset+e.Length], "\x00")) > 0 {
+				t.Errorf("%v has data", e)
+			}
+			last = e
 		}
-		again, err := NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := iotest.TestReader(io.Reader(again), want); err != nil {
-			t.Error(err)
+		if last.Offset+last.Length != size {
+			t.Errorf("the last is %v of %d bytes", last, size)
 		}
 	})
 }
 
-func TestShrinks(t *testing.T) {
+// TestHoles wants a hole of 100 GiB to be seen as one.
+func TestHoles(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "disk")
-	if err := os.WriteFile(path, make([]byte, 100_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(path)
+	f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r, err := NewReader(f)
+	if err := f.Truncate(100 << 30); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, 1<<20), 50<<30); err != nil {
+		t.Fatal(err)
+	}
+	img, err := Open(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(r, make([]byte, 10)); err != nil {
-		t.Fatal(err)
+	var got []diskimage.Extent
+	for e, err := range img.Extents() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e)
 	}
-	if err := os.Truncate(path, 20); err != nil {
-		t.Fatal(err)
+	want := []diskimage.Extent{
+		{Offset: 0, Length: 50 << 30, Kind: diskimage.Absent},
+		{Offset: 50 << 30, Length: 1 << 20, Kind: diskimage.Data},
+		{Offset: 50<<30 + 1<<20, Length: 50<<30 - 1<<20, Kind: diskimage.Absent},
 	}
-	if _, err := io.Copy(io.Discard, r); err != io.ErrUnexpectedEOF {
-		t.Errorf("got %v", err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// What stops early is not asked on.
+	for range img.Extents() {
+		break
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,14 @@ import (
 // workCommand makes this program do one piece of work, as a child of itself.
 const workCommand = "work"
 
-func work(args []string) error {
+func work(ctx context.Context, args []string) error {
 	switch {
+	case len(args) == 3 && args[0] == "disk":
+		size, err := strconv.ParseInt(args[2], 10, 64)
+		if err != nil {
+			return err
+		}
+		return makeDisk(ctx, args[1], size)
 	case len(args) == 4 && args[0] == "convert":
 		return convert(args[1], args[2], args[3])
 	case len(args) == 4 && args[0] == "sparse":

@@ -135,7 +135,8 @@ type Sink interface {
 	// Part takes one part. Numbers begin at 1 and none is missing at the end, but
 	// they come in any order, each once. Every part but the one with the highest
 	// number has at least MinPart bytes. The content must not be used after the
-	// call returns.
+	// call returns. Calls come from a goroutine of the Writer, so that the next
+	// part is made meanwhile; there is one at a time, and none after Close.
 	Part(number int, content []byte) error
 }
 

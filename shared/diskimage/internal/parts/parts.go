@@ -9,12 +9,18 @@ import (
 
 // Writer cuts a file that grows at its end into parts. The file begins with a
 // head of known length whose content is known last; it becomes part 1.
+//
+// While the sink takes a part, the next one is filled: the disk's content is made
+// on one core and goes to a file or a network on the other. A sink gets one part
+// at a time.
 type Writer struct {
 	sink   disk.Sink
 	head   int64 // bytes reserved for the head, 0: the file has none
 	number int   // of the part that is being filled
 	buffer []byte
-	size   int64 // of the file so far
+	spare  []byte
+	taken  chan error // the answer of the sink that is busy with a part; nil: it is idle
+	size   int64      // of the file so far
 }
 
 // Reserver is a Sink that wants to know how long the head is before the parts
@@ -52,7 +58,7 @@ func (p *Writer) Write(b []byte) (int, error) {
 	n := len(b)
 	for len(b) > 0 {
 		size := partSize(p.number)
-		if p.buffer == nil {
+		if cap(p.buffer) == 0 {
 			p.buffer = make([]byte, 0, min(size, 8<<20))
 		}
 		take := min(len(b), size-len(p.buffer))
@@ -68,13 +74,35 @@ func (p *Writer) Write(b []byte) (int, error) {
 	return n, nil
 }
 
+// flush hands the buffer to the sink and goes on with the other one. It returns
+// what came of the part before.
 func (p *Writer) flush() error {
-	if err := p.sink.Part(p.number, p.buffer); err != nil {
-		return fmt.Errorf("part %d: %w", p.number, err)
+	if err := p.Stop(); err != nil {
+		return err
 	}
-	p.buffer = p.buffer[:0]
+	number, content, taken := p.number, p.buffer, make(chan error, 1)
+	go func() { taken <- part(p.sink, number, content) }()
+	p.buffer, p.spare, p.taken = p.spare[:0], content, taken
 	p.number++
 	return nil
+}
+
+func part(sink disk.Sink, number int, content []byte) error {
+	if err := sink.Part(number, content); err != nil {
+		return fmt.Errorf("part %d: %w", number, err)
+	}
+	return nil
+}
+
+// Stop waits until the sink is idle, and returns its error, once. A writer whose
+// Close fails calls it, so that nothing reaches the sink afterwards.
+func (p *Writer) Stop() error {
+	if p.taken == nil {
+		return nil
+	}
+	err := <-p.taken
+	p.taken = nil
+	return err
 }
 
 // Size is the length of the file so far, the head included: where the next byte
@@ -92,11 +120,8 @@ func (p *Writer) Close(head []byte) error {
 			return err
 		}
 	}
-	if p.head == 0 {
-		return nil
+	if err := p.Stop(); err != nil || p.head == 0 {
+		return err
 	}
-	if err := p.sink.Part(1, head); err != nil {
-		return fmt.Errorf("part 1: %w", err)
-	}
-	return nil
+	return part(p.sink, 1, head)
 }

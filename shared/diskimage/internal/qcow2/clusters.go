@@ -1,5 +1,7 @@
 package qcow2
 
+import "slices"
+
 // pageClusters is the number of clusters in a page of a clusterSet.
 const pageClusters = 1 << 15
 
@@ -96,32 +98,36 @@ func (t tables) add(h *header, what string, offset, clusters int64) error {
 	return nil
 }
 
-// contents are the clusters of a file that hold content of the disk.
+// contents are the places in a file that hold content of the disk.
+//
+// How long a compressed cluster is, is known in whole sectors, of which it shares
+// the first and the last with its neighbours. Those between are its own.
 type contents struct {
 	tables tables
-	plain  *clusterSet
-	packed *clusterSet // compressed clusters share the clusters of the file
+	plain  *clusterSet // clusters of the file
+	packed *clusterSet // those with compressed clusters, of which one may hold many
+	inner  *clusterSet // sectors that belong to one compressed cluster
+	outer  *clusterSet // sectors where compressed clusters begin or end
+	places []uint64    // of a table, for add
 }
 
 func newContents(t tables, budget *int64) *contents {
-	return &contents{t, newClusterSet(budget), newClusterSet(budget)}
+	set := func() *clusterSet { return newClusterSet(budget) }
+	return &contents{tables: t, plain: set(), packed: set(), inner: set(), outer: set()}
 }
 
 // add notes where all clusters of an L2 table lie. A place that is taken already
 // is an error.
 func (c *contents) add(h *header, table []byte) error {
+	c.places = c.places[:0]
 	for i := range h.l2Entries() {
 		e := h.entry(table, i)
 		switch {
 		case e.packed():
 			from, to := h.packedRange(e)
-			for n := from >> h.clusterBits; n <= (to-1)>>h.clusterBits; n++ {
-				if _, err := c.packed.add(n); err != nil {
-					return err
-				}
-				if c.plain.has(n) {
-					return badf("a compressed cluster lies on the %s", at("cluster", n<<h.clusterBits))
-				}
+			c.places = append(c.places, uint64(from))
+			if err := c.addPacked(h, from, to); err != nil {
+				return err
 			}
 		case e.offset() != 0:
 			n := e.offset() >> h.clusterBits
@@ -132,6 +138,43 @@ func (c *contents) add(h *header, table []byte) error {
 			if !fresh || c.packed.has(n) {
 				return badf("two clusters of the disk have the %s", at("cluster", e.offset()))
 			}
+		}
+	}
+	// Short ones have no sector of their own. Two of a table that begin at one
+	// place are found here: a table full of them would be a bomb.
+	slices.Sort(c.places)
+	for i := 1; i < len(c.places); i++ {
+		if c.places[i] == c.places[i-1] {
+			return badf("two compressed clusters of the disk begin at offset %#x", c.places[i])
+		}
+	}
+	return nil
+}
+
+func (c *contents) addPacked(h *header, from, to int64) error {
+	for n := from >> h.clusterBits; n <= (to-1)>>h.clusterBits; n++ {
+		if _, err := c.packed.add(n); err != nil {
+			return err
+		}
+		if c.plain.has(n) {
+			return badf("a compressed cluster lies on the %s", at("cluster", n<<h.clusterBits))
+		}
+	}
+	first, last := from/packedSector, to/packedSector-1
+	for n := first; n <= last; n++ {
+		fresh, err := true, error(nil)
+		taken := c.inner.has(n)
+		if n == first || n == last {
+			_, err = c.outer.add(n)
+		} else {
+			fresh, err = c.inner.add(n)
+			taken = c.outer.has(n)
+		}
+		if err != nil {
+			return err
+		}
+		if !fresh || taken {
+			return badf("two compressed clusters of the disk have the sector at offset %#x", n*packedSector)
 		}
 	}
 	return nil

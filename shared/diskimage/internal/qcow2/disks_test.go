@@ -99,7 +99,7 @@ func padded(b []byte) []byte {
 	return append(slices.Clone(b), make([]byte, -len(b)&511)...)
 }
 
-func readImage(t testing.TB, file []byte) ([]byte, *Image) {
+func readImage(t tb, file []byte) ([]byte, *Image) {
 	t.Helper()
 	m, err := Open(bytes.NewReader(file), int64(len(file)), disk.Limits{})
 	if err != nil {
@@ -136,7 +136,7 @@ func readStream(file io.Reader) ([]byte, error) {
 
 // mapped is the disk as qemu-img map sees it: 'd' for data, 'z' for zeros, ' ' for
 // nothing, one letter for each 512 bytes.
-func mapped(t testing.TB, path string, size int64) []byte {
+func mapped(t tb, path string, size int64) []byte {
 	t.Helper()
 	var entries []struct {
 		Start, Length       int64
@@ -166,7 +166,7 @@ func fillSectors(m []byte, start, length int64, letter byte) {
 }
 
 // extents is the same as mapped, as we see it.
-func extents(t testing.TB, m *Image) []byte {
+func extents(t tb, m *Image) []byte {
 	t.Helper()
 	sectors := make([]byte, m.Size()/512)
 	next, kind := int64(0), disk.Kind(0)
@@ -186,7 +186,7 @@ func extents(t testing.TB, m *Image) []byte {
 	return sectors
 }
 
-func mustEqual(t testing.TB, what string, got, want []byte) {
+func mustEqual(t tb, what string, got, want []byte) {
 	t.Helper()
 	if bytes.Equal(got, want) {
 		return

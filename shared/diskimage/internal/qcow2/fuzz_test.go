@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
-	"strings"
+	"slices"
 	"testing"
 
 	"ecs-image-export/shared/diskimage/internal/disk"
@@ -34,75 +34,131 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
+// bounded fails when f allocates more than the tables that fuzzLimits allow, the
+// file's content read a few times, and fixed buffers.
+func bounded(t *testing.T, what string, file []byte, fixed uint64, f func()) {
+	t.Helper()
+	if got := allocated(f); got > fixed+uint64(fuzzLimits.Memory)+4*uint64(len(file)) {
+		t.Errorf("%s allocates %d bytes for a file of %d", what, got, len(file))
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		var m *Image
 		var err error
-		got := allocated(func() { m, err = Open(bytes.NewReader(file), int64(len(file)), fuzzLimits) })
-		if got > 8<<20 { // tables, and what the zstd decoder begins with
-			t.Errorf("Open allocates %d bytes", got)
-		}
+		// The zstd decoder begins with some MiB.
+		bounded(t, "Open", file, 4<<20, func() { m, err = Open(bytes.NewReader(file), int64(len(file)), fuzzLimits) })
 		if err != nil {
 			known(t, err)
 			return
 		}
-		next := int64(0)
-		b := make([]byte, 100<<10)
-		for e, err := range m.Extents() {
-			if err != nil {
-				known(t, err)
-				break
-			}
-			if e.Offset != next || e.Length <= 0 {
-				t.Fatalf("extent %+v after %d", e, next)
-			}
-			next += e.Length
-			if _, err := m.ReadAt(b[:min(int64(len(b)), e.Length)], e.Offset); err != nil {
-				known(t, err)
-			}
-		}
+		_, _ = readExtents(t, m, 100<<10)
 		if err := m.Check(); err != nil {
 			known(t, err)
 		}
 	})
 }
 
-// FuzzStream also compares what a stream gives with random access.
-func FuzzStream(f *testing.F) {
-	f.Fuzz(func(t *testing.T, file []byte) {
-		s, err := NewStream(bytes.NewReader(file), fuzzLimits)
+// readExtents goes through the extents, reads at most so many bytes of each, and
+// gives those of data.
+func readExtents(t *testing.T, m *Image, most int64) ([]disk.Extent, error) {
+	var all []disk.Extent
+	next, last := int64(0), disk.Kind(0)
+	var failed error
+	for e, err := range m.Extents() {
 		if err != nil {
 			known(t, err)
+			return all, err
+		}
+		if e.Offset != next || e.Length <= 0 || e.Kind == last {
+			t.Fatalf("extent %+v after %d", e, next)
+		}
+		next, last = e.Offset+e.Length, e.Kind
+		if e.Kind != disk.Data {
+			continue
+		}
+		all = append(all, e)
+		b := make([]byte, min(most, e.Length))
+		if n, err := m.ReadAt(b, e.Offset); err != nil && err != io.EOF {
+			known(t, err)
+			failed = err
+		} else if n < len(b) {
+			t.Fatalf("ReadAt: %d bytes of %d", n, len(b))
+		}
+	}
+	if next != m.Size() {
+		t.Fatalf("the extents end at %d of %d", next, m.Size())
+	}
+	return all, failed
+}
+
+// FuzzStream holds a stream to random access: what comes is what ReadAt reads;
+// what comes to its end, Open and Extents find right, and all data came; and what
+// they find right fails for its order or its need of memory alone.
+func FuzzStream(f *testing.F) {
+	f.Fuzz(func(t *testing.T, file []byte) {
+		m, openErr := Open(bytes.NewReader(file), int64(len(file)), fuzzLimits)
+		if openErr != nil {
+			known(t, openErr)
+		}
+		var pieces []disk.Extent
+		var streamErr error
+		// A buffer that grows to 16 MiB, pieces, what the zstd decoder has.
+		bounded(t, "Stream", file, 40<<20, func() { pieces, streamErr = readPieces(t, file, m) })
+		var data []disk.Extent
+		if openErr == nil {
+			data, openErr = readExtents(t, m, fuzzLimits.Size)
+		}
+		if streamErr != nil {
+			known(t, streamErr)
+			if openErr == nil && !errors.Is(streamErr, disk.ErrOrder) && !errors.Is(streamErr, disk.ErrLimit) {
+				t.Fatalf("only random access can read it: %v", streamErr)
+			}
 			return
 		}
-		m, err := Open(bytes.NewReader(file), int64(len(file)), fuzzLimits)
-		last, refused := int64(0), error(nil)
-		for {
-			p, nextErr := s.Next()
-			if errors.Is(nextErr, io.EOF) {
-				// A stream does not know where the refcount blocks are.
-				if refused != nil && !strings.Contains(refused.Error(), "lies on a table") {
-					t.Fatalf("only the stream can read it: %v", refused)
-				}
-				return
-			}
-			if nextErr != nil {
-				known(t, nextErr)
-				return
-			}
-			if p.Offset < last || p.Offset+int64(len(p.Data)) > s.Size() || len(p.Data) == 0 {
-				t.Fatalf("a piece of %d bytes at %d after %d", len(p.Data), p.Offset, last)
-			}
-			last = p.Offset + int64(len(p.Data))
-			if err != nil {
-				continue // the refcounts are wrong, which a stream does not see
-			}
-			b := make([]byte, len(p.Data))
-			if n, readErr := m.ReadAt(b, p.Offset); n < len(b) {
-				refused = readErr // the stream sees it later
-				continue
-			}
-			mustEqual(t, "stream", p.Data, b)
+		if openErr != nil {
+			t.Fatalf("only the stream can read it: %v", openErr)
+		}
+		if !slices.Equal(pieces, data) {
+			t.Fatalf("the stream has %+v, extents are %+v", pieces, data)
 		}
 	})
+}
+
+// readPieces reads a stream, compares it with the image if there is one, and gives
+// the pieces, neighbours merged.
+func readPieces(t *testing.T, file []byte, m *Image) ([]disk.Extent, error) {
+	s, err := NewStream(bytes.NewReader(file), fuzzLimits)
+	if err != nil {
+		return nil, err
+	}
+	var all []disk.Extent
+	last := int64(0)
+	b := make([]byte, pieceSize)
+	for {
+		p, err := s.Next()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+		n := int64(len(p.Data))
+		if p.Offset < last || p.Offset+n > s.Size() || n == 0 || n > pieceSize {
+			t.Fatalf("a piece of %d bytes at %d after %d", n, p.Offset, last)
+		}
+		if len(all) > 0 && p.Offset == last {
+			all[len(all)-1].Length += n
+		} else {
+			all = append(all, disk.Extent{Offset: p.Offset, Length: n, Kind: disk.Data})
+		}
+		last = p.Offset + n
+		if m == nil {
+			continue
+		}
+		if _, err := m.ReadAt(b[:n], p.Offset); err == nil {
+			mustEqual(t, "stream", p.Data, b[:n])
+		}
+	}
 }

@@ -190,5 +190,13 @@ func (h *header) tableOffset(what string, offset uint64) (int64, error) {
 	return int64(offset), nil
 }
 
+// refBlock is the offset of a refcount block, by its entry in the refcount table.
+func (h *header) refBlock(i int64, entry uint64) (int64, error) {
+	if entry > math.MaxInt64/2 || entry%uint64(h.cluster()) != 0 {
+		return 0, badf("entry %d of the refcount table cannot be %#x", i, entry)
+	}
+	return int64(entry), nil
+}
+
 // at names a place in a file for an error.
 func at(what string, offset int64) string { return fmt.Sprintf("%s at offset %#x", what, offset) }

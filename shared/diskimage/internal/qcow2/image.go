@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sync"
 
 	"ecs-image-export/shared/diskimage/internal/disk"
 )
@@ -25,6 +26,11 @@ type Image struct {
 	unpacker *unpacker
 	l2       *cache[[]byte]
 	unpacked *cache[[]byte]
+
+	mu    sync.Mutex
+	read  []uint64  // a bit for each L2 table that was read
+	used  *contents // where the clusters lie that they map
+	wrong error     // what was found when one was read
 }
 
 var _ disk.Image = (*Image)(nil)
@@ -45,6 +51,10 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (*Image, error) {
 		return nil, err
 	}
 	budget := l.Memory - int64(len(m.l1))*8
+	if err := take(&budget, int64(len(m.l1))/8+8); err != nil {
+		return nil, err
+	}
+	m.read = make([]uint64, len(m.l1)/64+1)
 	if m.refTableClusters > (m.end-m.refTableOffset)>>m.clusterBits {
 		return nil, badf("the %s does not end inside the file", at("refcount table", m.refTableOffset))
 	}
@@ -62,6 +72,7 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (*Image, error) {
 	if m.unpacker, err = newUnpacker(&m.header); err != nil {
 		return nil, err
 	}
+	m.used = newContents(m.tables, &budget)
 	kept := int(max(2, cacheSize>>m.clusterBits))
 	m.l2, m.unpacked = newCache[[]byte](kept), newCache[[]byte](kept)
 	return m, nil
@@ -69,7 +80,7 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (*Image, error) {
 
 func (m *Image) readL1() error {
 	n := m.l1Entries()
-	if n > (m.end-m.l1Offset)/8 {
+	if n > 0 && n > (m.end-m.l1Offset)/8 { // a disk of no bytes needs no table
 		return badf("the %s does not end inside the file", at("L1 table", m.l1Offset))
 	}
 	m.l1 = make([]uint64, n)
@@ -110,9 +121,9 @@ func (m *Image) eachRefBlock(each func(i, offset int64) error) error {
 		if entry == 0 {
 			return nil
 		}
-		offset := int64(entry)
-		if offset < 0 || offset%max(m.cluster(), 512) != 0 {
-			return badf("entry %d of the refcount table cannot be %#x", i, entry)
+		offset, err := m.refBlock(i, entry)
+		if err != nil {
+			return err
 		}
 		if offset > m.end-m.cluster() {
 			return badf("the %s lies outside the file", at("refcount block", offset))
@@ -160,7 +171,24 @@ func (m *Image) readTable(number, place int64) ([]byte, error) {
 	if err := m.readFile(b, place); err != nil {
 		return nil, err
 	}
-	return b, m.checkTable(number, b, m.tables, m.end)
+	if err := m.checkTable(number, b, m.tables, m.end); err != nil {
+		return nil, err
+	}
+	return b, m.note(number, b)
+}
+
+// note finds out whether a cluster that a table maps shares its place with one
+// that a table read before maps.
+func (m *Image) note(number int64, table []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	word, bit := &m.read[number/64], uint64(1)<<(number%64)
+	if m.wrong != nil || *word&bit != 0 {
+		return m.wrong
+	}
+	m.wrong = m.used.add(&m.header, table)
+	*word |= bit
+	return m.wrong
 }
 
 // ReadAt reads content of the disk. Compressed clusters are decompressed on all
@@ -223,21 +251,16 @@ func (m *Image) readPart(b []byte, offset int64, s segment) error {
 	return err
 }
 
-// Extents is described at disk.Image. It also checks that no two clusters of the
-// disk share a place in the file.
+// Extents is described at disk.Image. As it reads all tables, it finds all
+// clusters that share a place in the file.
 func (m *Image) Extents() iter.Seq2[disk.Extent, error] {
 	return func(yield func(disk.Extent, error) bool) {
-		budget := m.limits.Memory
-		used := newContents(m.tables, &budget)
 		var e disk.Extent
 		for offset := int64(0); offset < m.size; {
 			var table []byte
 			if place := int64(m.l1[offset/m.span()] & maskOffset); place != 0 {
 				var err error
-				if table, err = m.readTable(offset/m.span(), place); err == nil {
-					err = used.add(&m.header, table)
-				}
-				if err != nil {
+				if table, err = m.readTable(offset/m.span(), place); err != nil {
 					yield(disk.Extent{}, err)
 					return
 				}

@@ -14,6 +14,11 @@ const (
 
 	refBits  = 16       // of the refcounts that are written
 	headPart = 32 << 20 // size of the largest part of a head
+
+	// A head that can't become larger than this has its room from the start, as
+	// it costs little and a file needs no moving: that of a disk of some 60 GiB
+	// with the default clusters.
+	smallHead = 8 << 20
 )
 
 // plan is the layout of an image, as far as it is known before its content.
@@ -21,6 +26,7 @@ type plan struct {
 	header
 	asked     int64 // size of the disk before it was rounded to sectors
 	headParts int   // number of parts for the head
+	reserved  int64 // clusters that the head fills, 0: as many as it needs
 }
 
 func newPlan(size int64, o Options) (plan, error) {
@@ -43,11 +49,15 @@ func newPlan(size int64, o Options) (plan, error) {
 	default:
 		return p, fmt.Errorf("qcow2: compression %q is not known", o.Compression)
 	}
-	most := p.areas(divUp(p.size, p.cluster()), p.l1Entries())
+	// The rest of a cluster may be lost behind the compressed ones of a table.
+	most := p.areas(divUp(p.size, p.cluster())+p.l1Entries(), p.l1Entries())
 	if p.l1Entries()*8 > maxL1 || most.refTable<<p.clusterBits > maxRefTable {
 		return p, limitf("a disk of %d bytes needs larger clusters than %d bytes", size, p.cluster())
 	}
 	p.headParts = int(divUp(most.end()<<p.clusterBits, headPart))
+	if p.headParts == 1 && most.end()<<p.clusterBits <= smallHead {
+		p.reserved = max(most.end(), divUp(disk.MinPart, p.cluster()))
+	}
 	return p, nil
 }
 
@@ -66,7 +76,7 @@ func (p *plan) areas(content, l2 int64) areas {
 		// The blocks count themselves and their table, so more of them may need
 		// more again; what is unused is zeros.
 		a.zeros = 0
-		a.zeros = max(0, divUp(int64(p.headParts)*disk.MinPart, p.cluster())-a.end())
+		a.zeros = max(0, p.reserved-a.end(), divUp(int64(p.headParts)*disk.MinPart, p.cluster())-a.end())
 		blocks := divUp(a.end()+content, p.refsInBlock())
 		table := divUp(blocks*8, p.cluster())
 		if blocks <= a.refBlocks && table <= a.refTable {

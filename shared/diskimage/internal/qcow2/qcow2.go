@@ -13,17 +13,20 @@
 //
 // Open checks the header, the L1 table and the refcount table: that what they
 // point to is aligned, inside the file, and that no two tables share a cluster.
-// Each L2 table is checked in the same way when it is read. That no two clusters
-// of the disk share a place in the file is checked by Extents, by a Stream, and
-// by Check, which also compares the refcounts.
+// Each L2 table is checked in the same way when it is read; and that no two
+// clusters of the disk, of all tables read so far, share a place in the file. So
+// Extents, which reads them all, and a Stream find all that do. Check also
+// compares the refcounts.
 //
 // # Memory
 //
 // Open keeps the L1 table (8 bytes for each 512 MiB of the disk with clusters of
-// 64 KiB), one bit for each cluster of the file where there are tables, at most
-// 4 MiB of L2 tables and 4 MiB of decompressed clusters (two clusters each when
-// they are larger). A Stream keeps 16 MiB of the file, and the L2 tables that it
-// has met and not yet used, packed. All of it but the fixed part is bounded by
+// 64 KiB), one bit for each cluster of the file where there are tables, and one
+// for each that an L2 table read so far points to, or two bits for each 512 bytes
+// if they are compressed; at most 4 MiB of L2 tables and 4 MiB of decompressed
+// clusters (two clusters each when they are larger). A Stream keeps the same
+// bits, 24 bytes for each L2 table, 16 MiB of the file, and the L2 tables that it
+// has met and not yet used. All of it but the fixed part is bounded by
 // Limits.Memory.
 //
 // # Streams
@@ -32,8 +35,8 @@
 // each L2 table before the clusters it maps, and the clusters in ascending order
 // of the disk. A cluster may come up to 4 MiB too early. This holds for files
 // of this package's Writer, of qcow2-to-stdout.py, and mostly for what `qemu-img
-// convert` writes without -W. The rest ends with ErrOrder. The refcount blocks are
-// not looked at: that no content lies on them is checked by Open alone.
+// convert` writes without -W. The rest ends with ErrOrder. A stream that comes to
+// its end has checked all that Open and Extents check.
 //
 // # What is written
 //

@@ -25,7 +25,15 @@ func (c *collector) Part(number int, content []byte) error {
 	return nil
 }
 
-func (c *collector) file(t testing.TB) []byte {
+// tb is what tests and properties share.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func (c *collector) file(t tb) []byte {
 	t.Helper()
 	var file []byte
 	for n := 1; n <= len(c.parts); n++ {
@@ -42,7 +50,7 @@ func (c *collector) file(t testing.TB) []byte {
 }
 
 // qemuImg runs qemu-img. A test that needs it fails where it is missing.
-func qemuImg(t testing.TB, args ...string) string {
+func qemuImg(t tb, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("qemu-img", args...).CombinedOutput()
 	if err != nil {

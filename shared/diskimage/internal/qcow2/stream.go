@@ -40,6 +40,12 @@ type Stream struct {
 	ahead []tablePlace
 	kept  map[int64][]byte
 
+	// What comes of the refcount table, refAt being the next entry, and the
+	// blocks it named that have not been compared with the other tables.
+	refAt, refEnd int64
+	refBlocks     []int64
+	tablesEnd     int64 // of the refcount blocks in the file
+
 	table  []byte // that maps at; nil: none
 	loaded bool   // table belongs to at
 	at     int64  // offset of the disk that comes next
@@ -63,6 +69,8 @@ func NewStream(r io.Reader, l disk.Limits) (*Stream, error) {
 	if s.header, err = parseHeader(head, l); err != nil {
 		return nil, err
 	}
+	s.refAt = s.refTableOffset
+	s.refEnd = s.refAt + s.refTableClusters<<s.clusterBits
 	if err := s.readL1(); err != nil {
 		return nil, err
 	}
@@ -270,8 +278,45 @@ func (s *Stream) readTo(to int64) error {
 	return nil
 }
 
+// keepRefBlocks finds out what lies on a refcount block, as the refcount table
+// comes by.
+func (s *Stream) keepRefBlocks() error {
+	for end := s.start + int64(len(s.buffer)); s.refAt < s.refEnd && s.refAt+8 <= end; s.refAt += 8 {
+		entry := binary.BigEndian.Uint64(s.buffer[s.refAt-s.start:])
+		if entry == 0 {
+			continue
+		}
+		offset, err := s.refBlock((s.refAt-s.refTableOffset)/8, entry)
+		if err == nil {
+			err = take(&s.budget, 8)
+		}
+		if err != nil {
+			return err
+		}
+		s.refBlocks = append(s.refBlocks, offset)
+	}
+	if s.used == nil {
+		return nil // the L1 table comes later
+	}
+	for _, offset := range s.refBlocks {
+		if err := s.tables.add(&s.header, "refcount block", offset, 1); err != nil {
+			return err
+		}
+		if n := offset >> s.clusterBits; s.used.plain.has(n) || s.used.packed.has(n) {
+			return badf("content of the disk lies on the %s", at("refcount block", offset))
+		}
+		s.tablesEnd = max(s.tablesEnd, offset+s.cluster())
+	}
+	s.budget += int64(len(s.refBlocks)) * 8
+	s.refBlocks = s.refBlocks[:0]
+	return nil
+}
+
 // keepTables keeps the L2 tables that have been read and will be needed.
 func (s *Stream) keepTables() error {
+	if err := s.keepRefBlocks(); err != nil {
+		return err
+	}
 	end := s.start + int64(len(s.buffer))
 	for len(s.ahead) > 0 && s.ahead[0].offset+s.cluster() <= end {
 		t := s.ahead[0]
@@ -293,6 +338,12 @@ func (s *Stream) keepTables() error {
 func (s *Stream) drain() error {
 	if err := s.readTo(1 << 62); err != nil {
 		return err
+	}
+	if s.refAt < s.refEnd {
+		return badf("the %s does not end inside the file", at("refcount table", s.refTableOffset))
+	}
+	if s.tablesEnd > s.start+int64(len(s.buffer)) {
+		return badf("a refcount block that ends at offset %#x lies outside the file", s.tablesEnd)
 	}
 	return io.EOF
 }

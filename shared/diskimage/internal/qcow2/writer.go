@@ -35,10 +35,11 @@ type Options struct {
 //	header | L1 table | refcount table | L2 tables | refcount blocks | zeros | clusters
 //
 // so that the file can be read in one pass, and its structure with few requests.
-// The head, up to the zeros, is known last. Nothing in the clusters depends on
-// its length, so it takes the room that it needs and no more; it is handed out in
-// the end as the first part, or the first few: one for each 32 MiB that it could
-// have. The zeros make these as large as a part has to be.
+// The head, up to the zeros, is known last, and handed out in the end as the first
+// part, or the first few: one for each 32 MiB that it could have. A head of at
+// most 8 MiB has its room from the start. A larger one takes the room that it
+// needs and no more, as nothing in the clusters depends on its length. The zeros
+// fill that room, or make the parts as large as they have to be.
 //
 // Clusters come in ascending order. Compressed ones are packed one behind the
 // other, byte by byte. A cluster that does not become smaller stays as it is, on a
@@ -75,6 +76,9 @@ func NewWriter(size int64, sink disk.Sink, o Options) (*Writer, error) {
 	plan, err := newPlan(size, o)
 	if err != nil {
 		return nil, err
+	}
+	if r, ok := sink.(parts.Reserver); ok && plan.reserved > 0 {
+		r.Reserve(plan.headParts, plan.reserved<<plan.clusterBits)
 	}
 	w := &Writer{plan: plan, sink: sink}
 	w.out = parts.New(behind{sink, plan.headParts}, 0)
@@ -222,6 +226,7 @@ func (w *Writer) note(index int64, size int32) {
 
 // Close finishes the image. Closing it again does nothing.
 func (w *Writer) Close() error {
+	defer w.out.Stop()
 	if w.closed || w.err != nil {
 		w.closed = true
 		return w.err

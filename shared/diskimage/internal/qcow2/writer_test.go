@@ -11,7 +11,7 @@ import (
 )
 
 // write makes an image in writes and skips of changing sizes.
-func write(t testing.TB, content []byte, o Options) []byte {
+func write(t tb, content []byte, o Options) []byte {
 	t.Helper()
 	var c collector
 	w, err := NewWriter(int64(len(content)), &c, o)

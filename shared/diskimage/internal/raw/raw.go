@@ -11,12 +11,14 @@ import (
 
 	"ecs-image-export/shared/diskimage/internal/ahead"
 	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/internal/holes"
 	"ecs-image-export/shared/diskimage/internal/parts"
 )
 
 // Image is a RAW image.
 type Image struct {
 	io.ReaderAt
+	file io.ReaderAt
 	size int64
 }
 
@@ -25,7 +27,7 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (disk.Image, error) {
 	if err := check(size, l); err != nil {
 		return nil, err
 	}
-	return &Image{io.NewSectionReader(r, 0, size), size}, nil
+	return &Image{io.NewSectionReader(r, 0, size), r, size}, nil
 }
 
 func check(size int64, l disk.Limits) error {
@@ -44,14 +46,8 @@ func (i *Image) Format() disk.Format { return disk.RAW }
 // Size is the length of the file.
 func (i *Image) Size() int64 { return i.size }
 
-// Extents is one of data: what a file's holes are, its content does not tell.
-func (i *Image) Extents() iter.Seq2[disk.Extent, error] {
-	return func(yield func(disk.Extent, error) bool) {
-		if i.size > 0 {
-			yield(disk.Extent{Length: i.size, Kind: disk.Data}, nil)
-		}
-	}
-}
+// Extents tells the holes of an *os.File. Anything else is one extent of data.
+func (i *Image) Extents() iter.Seq2[disk.Extent, error] { return holes.Extents(i.file, i.size) }
 
 // stream is a RAW image that is read once.
 type stream struct {
@@ -139,6 +135,7 @@ func (w *writer) check(n int64) error {
 }
 
 func (w *writer) Close() error {
+	defer w.parts.Stop()
 	if w.err != nil {
 		return w.err
 	}

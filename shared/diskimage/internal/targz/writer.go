@@ -177,6 +177,7 @@ func (w *Writer) check(n int64) error {
 
 // Close ends the archive.
 func (w *Writer) Close() error {
+	defer w.parts.Stop()
 	if w.err != nil {
 		return w.err
 	}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks/blockstest"
+	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
 )
 
 // layout is an image as another application might write it.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"ecs-image-export/shared/diskimage/internal/blocks"
 	"ecs-image-export/shared/diskimage/internal/disk"
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks"
 )
 
 // piece is how much a stream hands out at a time: it stays in the processor's
@@ -19,6 +19,7 @@ type stream struct {
 	source blocks.Source
 	block  int64 // that is being read, or is looked at next
 	within int64 // bytes of it that have been read
+	end    int64 // of the blocks in the file
 	buffer []byte
 	err    error
 }
@@ -57,6 +58,7 @@ func newStream(r io.Reader, l disk.Limits) (*stream, error) {
 		if n >= blockZero {
 			continue
 		}
+		s.end = max(s.end, s.header.at(n)+s.header.used(int64(i)))
 		if int64(n) < last {
 			return nil, fmt.Errorf("block %d at offset %#x comes too late: %w", i, s.header.at(n), disk.ErrOrder)
 		}
@@ -89,10 +91,7 @@ func (s *stream) next() (disk.Piece, error) {
 			s.block++
 		}
 		if s.block == int64(len(s.table)) {
-			if _, err := s.source.Tail(0); err != nil {
-				return disk.Piece{}, err
-			}
-			return disk.Piece{}, io.EOF
+			return disk.Piece{}, s.finish()
 		}
 		if err := s.source.Forward(s.header.at(s.table[s.block])); err != nil {
 			return disk.Piece{}, fmt.Errorf("block %d: %w", s.block, err)
@@ -109,4 +108,16 @@ func (s *stream) next() (disk.Piece, error) {
 		s.block++
 	}
 	return p, nil
+}
+
+// finish reads to the end. Blocks behind the end of the disk are not read, but
+// have to lie in the file.
+func (s *stream) finish() error {
+	if _, err := s.source.Tail(); err != nil {
+		return err
+	}
+	if s.end > s.source.At {
+		return fmt.Errorf("block that ends at offset %#x lies outside the file of %d bytes: %w", s.end, s.source.At, disk.ErrFormat)
+	}
+	return io.EOF
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"math"
 
+	"ecs-image-export/shared/diskimage/internal/blocks"
 	"ecs-image-export/shared/diskimage/internal/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks"
 )
 
 const (
@@ -61,6 +61,7 @@ func (w *writer) begin(i int64) error {
 
 // Close is that of disk.Writer.
 func (w *writer) Close() error {
+	defer w.parts.Stop()
 	if err := w.Writer.Close(); err != nil {
 		return err
 	}

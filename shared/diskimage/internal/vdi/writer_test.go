@@ -9,8 +9,8 @@ import (
 	"slices"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
 	"ecs-image-export/shared/diskimage/internal/disk"
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks/blockstest"
 )
 
 // A disk of 2 TiB, with a byte here and there.

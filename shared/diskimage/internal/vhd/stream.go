@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"ecs-image-export/shared/diskimage/internal/blocks"
 	"ecs-image-export/shared/diskimage/internal/disk"
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks"
 )
 
 // piece is how much a stream hands out at a time: it stays in the processor's
@@ -19,7 +19,7 @@ type stream struct {
 	footer footer
 	block  int64 // that is being read, or is looked at next
 	within int64 // bytes of the block that have been read; 0: not even its bitmap
-	end    int64 // of the block's place in the file
+	end    int64 // of tables and blocks in the file, as far as they were read
 	bits   []byte
 	full   bool
 	buffer []byte
@@ -84,6 +84,7 @@ func newStream(r io.Reader, l disk.Limits) (*stream, error) {
 	if err := s.checkOrder(); err != nil {
 		return nil, err
 	}
+	s.end = s.source.At
 	s.buffer = make([]byte, min(piece, s.d.block))
 	return s, nil
 }
@@ -175,19 +176,23 @@ func (s *stream) open() error {
 	return nil
 }
 
-// finish reads to the end. As in Open, a damaged footer does not matter, and a
-// sound one must agree with its copy.
+// finish reads to the end. As in Open, a damaged footer does not matter; a sound
+// one must agree with its copy, and nothing else may lie on it.
 func (s *stream) finish() error {
 	if err := s.source.Forward(max(s.source.At, s.end)); err != nil {
 		return fmt.Errorf("last block: %w", err)
 	}
-	tail, err := s.source.Tail(footerSize)
+	tail, err := s.source.Tail()
 	if err != nil {
 		return err
 	}
 	if len(tail) == footerSize {
-		if f, err := parseFooter(tail); err == nil && f != s.footer {
+		if f, err := parseFooter(tail); err != nil {
+			return io.EOF
+		} else if f != s.footer {
 			return fmt.Errorf("footer and its copy differ: %w", disk.ErrFormat)
+		} else if s.end > s.source.At-footerSize {
+			return fmt.Errorf("last block or table overlaps the footer at offset %#x: %w", s.source.At-footerSize, disk.ErrFormat)
 		}
 	}
 	return io.EOF

@@ -8,9 +8,9 @@ import (
 	"math"
 	"time"
 
+	"ecs-image-export/shared/diskimage/internal/blocks"
 	"ecs-image-export/shared/diskimage/internal/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks"
 )
 
 // blockSize is the specification's default, and all that some readers know.
@@ -83,6 +83,7 @@ func (w *writer) begin(i int64) error {
 
 // Close is that of disk.Writer.
 func (w *writer) Close() error {
+	defer w.parts.Stop()
 	if err := w.Writer.Close(); err != nil {
 		return err
 	}

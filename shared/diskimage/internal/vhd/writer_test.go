@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
 	"ecs-image-export/shared/diskimage/internal/disk"
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks/blockstest"
 )
 
 // The largest disk, with a byte here and there.

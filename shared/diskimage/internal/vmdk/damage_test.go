@@ -89,6 +89,18 @@ func TestDamage(t *testing.T) {
 		{"grain twice", sparse, func(b []byte) []byte { put32(b, 7*sectorSize+4, 10); return b }, disk.ErrFormat, disk.ErrFormat, "overlaps"},
 		{"grains overlap", sparse, func(b []byte) []byte { put32(b, 7*sectorSize+4, 11); return b }, disk.ErrFormat, disk.ErrFormat, "overlaps"},
 		{"grains exchanged", sparse, func(b []byte) []byte { y := newTiny(); y.order = []int64{0, 4, 1}; return y.tablesFirst(false) }, nil, disk.ErrOrder, "grain 4"},
+		{"grain on a table", sparse, func(b []byte) []byte {
+			put64(b, 64, 1)
+			put32(b, 7*sectorSize, 8)
+			put32(b, 3*sectorSize, 8)
+			return b
+		}, disk.ErrFormat, disk.ErrOrder, "on a table"},
+		{"grain ends on a directory", sparse, func(b []byte) []byte {
+			put64(b, 64, 1)
+			put32(b, 7*sectorSize, 1)
+			put32(b, 3*sectorSize, 1)
+			return b
+		}, disk.ErrFormat, disk.ErrOrder, "on a table"},
 		{"unclean, copies same", sparse, func(b []byte) []byte { b[72] = 1; return b }, nil, nil, ""},
 		{"unclean, copies differ", sparse, func(b []byte) []byte { b[72] = 1; put32(b, 3*sectorSize+4, 0); return b }, disk.ErrFormat, disk.ErrFormat, "not closed"},
 
@@ -100,6 +112,16 @@ func TestDamage(t *testing.T) {
 		{"grain broken", qemuShape, func(b []byte) []byte { b[10*sectorSize+100] ^= 1; return b }, disk.ErrFormat, disk.ErrFormat, "grain 0"},
 		{"grain cut", qemuShape, func(b []byte) []byte { put32(b, 10*sectorSize+8, 40); return b }, disk.ErrFormat, disk.ErrFormat, "grain 0"},
 		{"compressed, exchanged", qemuShape, func(b []byte) []byte { y := newTiny(); y.order = []int64{4, 0, 1}; return y.tablesFirst(true) }, nil, disk.ErrOrder, "comes behind"},
+
+		{"grain reaches into another", qemuShape, func(b []byte) []byte {
+			// Grain 0 is as long as before, but begins two sectors late.
+			second := int(first(b[7*sectorSize+4:]))
+			b = append(b, make([]byte, tinyGrain)...)
+			copy(b[(second-1)*sectorSize:], b[10*sectorSize:11*sectorSize])
+			put32(b, 7*sectorSize, uint32(second-1))
+			put32(b, 3*sectorSize, uint32(second-1))
+			return b
+		}, disk.ErrFormat, disk.ErrFormat, "overlaps"},
 
 		{"no end of stream", markers, func(b []byte) []byte { return b[:len(b)-sectorSize] }, disk.ErrFormat, disk.ErrFormat, "marker"},
 		{"something behind", markers, func(b []byte) []byte { return append(b, make([]byte, sectorSize)...) }, disk.ErrFormat, disk.ErrFormat, "follows"},
@@ -131,6 +153,46 @@ func TestDamage(t *testing.T) {
 				t.Errorf("%v, want %q in it", err, c.says)
 			}
 		})
+	}
+}
+
+// Grains that share a place are found by ReadAt, whichever is read first, if no
+// Extents went before.
+func TestReadAtFindsOverlaps(t *testing.T) {
+	t.Parallel()
+	for name, entries := range map[string][2]int{ // of grains 0, and 1 in its table or 4 in another
+		"same table": {7 * sectorSize, 7*sectorSize + 4}, "other table": {7 * sectorSize, 9 * sectorSize},
+	} {
+		for _, shape := range []string{"sparse", "qemu"} {
+			for shift := range uint32(2) { // the other begins at the same place, or a sector later
+				b := shapes()[shape]
+				place := binary.LittleEndian.Uint32(b[entries[0]:]) + shift
+				grain := map[string]int64{"same table": 1, "other table": 4}[name] * tinyGrain
+				if shape == "qemu" {
+					if shift == 0 {
+						put64(b, int(place)*sectorSize, 0)
+					} else {
+						// A second grain within the data of the first.
+						data := (&tiny{}).compress(grain / tinyGrain)
+						data = data[:min(len(data), sectorSize)]
+						copy(b[int(place)*sectorSize:], data)
+					}
+				}
+				put32(b, entries[1], place)
+				for _, order := range [][2]int64{{0, grain}, {grain, 0}} {
+					m, err := Open(bytes.NewReader(b), int64(len(b)), disk.Limits{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					p := make([]byte, 100)
+					_, first := m.ReadAt(p, order[0])
+					_, second := m.ReadAt(p, order[1])
+					if err := errors.Join(first, second); !errors.Is(err, disk.ErrFormat) {
+						t.Errorf("%s, %s, %d sectors later, %d first: %v", shape, name, shift, order[0], err)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -149,8 +149,8 @@ func (h *header) check(what string, l disk.Limits) error {
 		return unsupported("flags %#x in the %s: markers and compression come only together", h.flags, what)
 	case h.compressed() && h.compression != compressionDeflate, !h.compressed() && h.compression != compressionNone:
 		return unsupported("compressAlgorithm %d with flags %#x in the %s", h.compression, h.flags, what)
-	case h.tables() > l.Memory/8:
-		return limitError("grain directories of %d entries, more than %d bytes", h.tables(), l.Memory)
+	case h.tables() > l.Memory/16:
+		return limitError("grain directories of %d entries, more than %d bytes of memory", h.tables(), l.Memory)
 	}
 	return nil
 }

@@ -10,15 +10,17 @@ import (
 
 // image is a file with random access.
 type image struct {
-	r      io.ReaderAt
-	size   int64 // of the file
-	h      *header
-	t      *tables
-	memory int64
+	r    io.ReaderAt
+	size int64 // of the file
+	h    *header
+	t    *tables
 
 	mu     sync.Mutex
 	cached cache[[]uint32] // grain tables
 	grains cache[[]byte]   // decompressed grains
+	seen   []uint64        // a bit for each grain table that was read
+	used   *places         // of the grains in them
+	wrong  error           // what was found among them
 }
 
 // Open reads what is needed to find everything else in a file of size bytes.
@@ -48,8 +50,11 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (disk.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Directories, their copy while it is sorted, and what is seen.
+	memory := l.Memory - 16*h.tables()
 	return &image{
-		r: r, size: size, h: h, t: t, memory: l.Memory,
+		r: r, size: size, h: h, t: t,
+		seen: make([]uint64, (h.tables()+63)/64), used: newPlaces(h, memory),
 		cached: cache[[]uint32]{most: 1024},
 		grains: cache[[]byte]{most: 8},
 	}, nil
@@ -134,10 +139,41 @@ func (m *image) table(i int64) ([]uint32, error) {
 	if err != nil || entries == nil {
 		return nil, err
 	}
+	if err := m.note(i, entries[:m.t.in(i)]); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	m.cached.put(i, entries)
 	m.mu.Unlock()
 	return entries, nil
+}
+
+// note finds grains of a table that share a place with others of it or of tables
+// read before.
+func (m *image) note(i int64, entries []uint32) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	word, bit := &m.seen[i/64], uint64(1)<<(i%64)
+	if m.wrong != nil || *word&bit != 0 {
+		return m.wrong
+	}
+	for j, e := range entries {
+		if m.h.stored(e) && m.wrong == nil {
+			m.wrong = m.used.take(e, i*m.h.entries+int64(j))
+		}
+	}
+	*word |= bit
+	return m.wrong
+}
+
+// cover does the same for the sectors of a compressed grain that was read.
+func (m *image) cover(g int64, sector uint32, n int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.wrong == nil {
+		m.wrong = m.used.cover(sector, n, g)
+	}
+	return m.wrong
 }
 
 // cache keeps the values that were put in last.

@@ -113,6 +113,12 @@ func (m *image) readCompressed(z *inflater, g int64, entries []uint32) ([]byte, 
 		return nil, err
 	}
 	total := grainMarker + length
+	if m.t.onTable(start, sectors(total)) {
+		return nil, formatError("grain %d at sector %d reaches into a table", g, start)
+	}
+	if err := m.cover(g, uint32(start), sectors(total)); err != nil {
+		return nil, err
+	}
 	if read := int64(len(b)); total > read {
 		if total > m.size-start*sectorSize {
 			return nil, formatError("grain %d at sector %d lies outside the file", g, start)
@@ -153,7 +159,6 @@ func (m *image) Extents() iter.Seq2[disk.Extent, error] {
 			run = disk.Extent{Offset: off, Length: length, Kind: kind}
 			return true
 		}
-		used := newPlaces(m.h, m.memory)
 		err := m.t.all(func(i int64, entries []uint32) error {
 			first := i * m.h.entries
 			if entries == nil {
@@ -162,14 +167,14 @@ func (m *image) Extents() iter.Seq2[disk.Extent, error] {
 				}
 				return nil
 			}
+			if err := m.note(i, entries); err != nil {
+				return err
+			}
 			for j, e := range entries {
 				kind := disk.Absent
 				switch {
 				case m.h.stored(e):
 					kind = disk.Data
-					if err := used.take(e, first+int64(j)); err != nil {
-						return err
-					}
 				case e == entryZeroed:
 					kind = disk.Zero
 				}

@@ -68,4 +68,4 @@ func (f *sparseFile) finish() error {
 	return f.parts.Close(f.head)
 }
 
-func (f *sparseFile) stop() {}
+func (f *sparseFile) stop() { f.parts.Stop() }

@@ -209,4 +209,5 @@ func (f *streamFile) stop() {
 		<-b.done
 	}
 	f.running = nil
+	f.parts.Stop()
 }

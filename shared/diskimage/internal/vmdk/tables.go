@@ -35,11 +35,16 @@ type tables struct {
 
 	directory []uint32
 	redundant []uint32 // nil if there is none
+
+	// Where tables lie among the grains: the place of the directory, and the
+	// places of grain tables behind the overhead, in ascending order.
+	place int64
+	late  []uint32
 }
 
 // loadTables reads the directories.
 func loadTables(r io.ReaderAt, h *header, end, fileEnd int64) (*tables, error) {
-	t := &tables{r: r, h: h, end: end, fileEnd: fileEnd}
+	t := &tables{r: r, h: h, end: end, fileEnd: fileEnd, place: int64(h.gdOffset)}
 	first, err := t.loadDirectory(h.gdOffset, "grain directory")
 	if h.flags&flagRedundant != 0 {
 		second, err2 := t.loadDirectory(h.rgdOffset, "redundant grain directory")
@@ -48,6 +53,7 @@ func loadTables(r io.ReaderAt, h *header, end, fileEnd int64) (*tables, error) {
 		}
 		if err != nil && err2 == nil {
 			first, err = slices.Clone(second), nil
+			t.place = int64(h.rgdOffset)
 		}
 	}
 	if err != nil {
@@ -64,7 +70,27 @@ func loadTables(r io.ReaderAt, h *header, end, fileEnd int64) (*tables, error) {
 			return nil, formatError("entry %d of the grain directory is sector %d: a table there lies outside the %d sectors for tables", i, first[i], t.end)
 		}
 	}
+	for _, place := range first {
+		if int64(place)+h.tableSectors() > h.firstGrain() {
+			t.late = append(t.late, place)
+		}
+	}
+	slices.Sort(t.late)
 	return t, t.checkPlaces()
+}
+
+// onTable says whether n sectors where a grain is to be belong to a table.
+func (t *tables) onTable(sector, n int64) bool {
+	if sector < t.place+t.h.directorySectors() && t.place < sector+n {
+		return true
+	}
+	i, _ := slices.BinarySearchFunc(t.late, sector-t.h.tableSectors(), func(place uint32, at int64) int {
+		if int64(place) <= at {
+			return -1
+		}
+		return 1
+	})
+	return i < len(t.late) && int64(t.late[i]) < sector+n
 }
 
 // other is the place of table i in the redundant directory, 0 if it has none or
@@ -155,6 +181,9 @@ func (t *tables) check(i int64, entries []uint32) error {
 		}
 		if int64(e) > t.fileEnd-n {
 			return formatError("grain %d at sector %d lies outside the file of %d sectors", g, e, t.fileEnd)
+		}
+		if t.onTable(int64(e), n) {
+			return formatError("grain %d at sector %d lies on a table", g, e)
 		}
 	}
 	return nil

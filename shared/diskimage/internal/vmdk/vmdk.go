@@ -13,8 +13,10 @@
 // ESX's own COWD and SESparse extents.
 //
 // Open reads the header, the descriptor and the grain directory, and grain
-// tables when they are needed. Extents reads all grain tables, and finds grains
-// that are used twice. NewStream reads the shape of VMware as it comes, and the
+// tables when they are needed. Grains that overlap one another, or a table, are
+// refused as soon as the tables are read that have them, and compressed ones
+// that differ only in length when they are read. Extents reads all grain tables.
+// NewStream reads the shape of VMware as it comes, and the
 // shapes with tables in front if their grains ascend.
 //
 // # What is written
@@ -25,10 +27,11 @@
 //
 // # Memory
 //
-// Open keeps the grain directories (4 bytes each for 32 MiB of disk), up to 1,024
-// grain tables (2 KiB each) and up to 8 grains. Extents adds at most one byte for
-// 4 KiB of a compressed file, or for 32 KiB of another, less where the file has
-// no grains. NewStream keeps the grain tables if they come first (4 bytes for
+// Open keeps the grain directories (4 bytes each for 32 MiB of disk, and as much
+// again for tables among the grains), up to 1,024 grain tables (2 KiB each) and
+// up to 8 grains. Of what was read it remembers the places, which takes at most
+// one byte for 2 KiB of a compressed file, or for 32 KiB of another, less where
+// the file has no grains. NewStream keeps the grain tables if they come first (4 bytes for
 // each stored grain of 64 KiB), or else the directory, and about 1 MiB of content
 // for each core. All of this is bounded by Limits.Memory. A Writer of
 // streamOptimized keeps the grain directory, a part, and about 4 MiB for each

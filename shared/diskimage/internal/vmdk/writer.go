@@ -212,6 +212,7 @@ func (w *writer) fail(err error) {
 
 // Close writes what is left.
 func (w *writer) Close() error {
+	defer w.file.stop()
 	if w.err != nil {
 		return w.err
 	}

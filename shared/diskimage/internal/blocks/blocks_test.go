@@ -122,12 +122,11 @@ func TestSource(t *testing.T) {
 		if err != nil || !bytes.Equal(table, content[16:200_016]) {
 			t.Errorf("table of %d bytes, %v", len(table), err)
 		}
-		tail, err := s.Tail(100)
-		if err != nil || !bytes.Equal(tail, content[len(content)-100:]) || s.At != int64(len(content)) {
-			t.Errorf("tail %q at %d, %v", tail, s.At, err)
-		}
-		if tail, err = s.Tail(100); err != nil || len(tail) > 0 {
-			t.Errorf("tail after the tail: %q, %v", tail, err)
+		for range 2 { // the second time, all has been read
+			tail, err := s.Tail()
+			if err != nil || !bytes.Equal(tail, content[len(content)-512:]) || s.At != int64(len(content)) {
+				t.Errorf("tail %q at %d, %v", tail, s.At, err)
+			}
 		}
 		if _, err := s.Table(1 << 40); !errors.Is(err, disk.ErrFormat) {
 			t.Errorf("table beyond the end: %v", err)
@@ -135,11 +134,41 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// The tail is that of the file, however it was read before.
+func TestTail(t *testing.T) {
+	t.Parallel()
+	content := make([]byte, 5000)
+	for i := range content {
+		content[i] = byte(i * 7 / 3)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		want := content[:rapid.IntRange(0, len(content)).Draw(t, "length")]
+		s := &Source{R: bytes.NewReader(want)}
+		for rapid.Bool().Draw(t, "go on") {
+			n := rapid.OneOf(rapid.IntRange(0, 20), rapid.IntRange(0, 2000)).Draw(t, "n")
+			n = min(n, len(want)-int(s.At))
+			var err error
+			if rapid.Bool().Draw(t, "read") {
+				err = s.ReadFull(make([]byte, n))
+			} else {
+				err = s.Forward(s.At + int64(n))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		tail, err := s.Tail()
+		if want := want[max(0, len(want)-512):]; err != nil || !bytes.Equal(tail, want) {
+			t.Fatalf("tail of %d bytes, want %d: %v", len(tail), len(want), err)
+		}
+	})
+}
+
 // Trouble with the connection is not the image's fault.
 func TestForeignErrors(t *testing.T) {
 	t.Parallel()
 	broken := &Source{R: iotest.ErrReader(iotest.ErrTimeout)}
-	_, tail := broken.Tail(1)
+	_, tail := broken.Tail()
 	for name, err := range map[string]error{
 		"ReadFull": broken.ReadFull(make([]byte, 1)),
 		"Forward":  broken.Forward(1),

@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/internal/blocks"
 	"ecs-image-export/shared/diskimage/internal/disk"
-	"ecs-image-export/shared/diskimage/internal/vhd/blocks"
 )
 
 // Hostile are the limits for files that nobody vouches for.
@@ -30,6 +30,11 @@ func (f Format) Survive(t *testing.T, file []byte) {
 	if err == nil {
 		look(t, image)
 	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > memory(file) {
+		t.Errorf("Open and Extents: %d bytes of memory for a file of %d", got, len(file))
+	}
+	before = after
 	s, err := f.NewStream(bytes.NewReader(file), Hostile)
 	known(t, err)
 	if err == nil {
@@ -37,7 +42,7 @@ func (f Format) Survive(t *testing.T, file []byte) {
 	}
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > memory(file) {
-		t.Errorf("%d bytes of memory for a file of %d", got, len(file))
+		t.Errorf("stream: %d bytes of memory for a file of %d", got, len(file))
 	}
 }
 
@@ -84,20 +89,27 @@ func look(t *testing.T, i disk.Image) {
 	}
 }
 
-// drain reads a stream and compares it with the image, if there is one.
+// drain reads a stream and compares it with the image, if there is one. There must
+// be one if the stream comes to its end, and then all its data came.
 func drain(t *testing.T, s disk.Stream, image disk.Image) {
 	var at int64
 	var buffer []byte
+	var read []disk.Extent // the pieces, neighbours merged
 	for {
 		p, err := s.Next()
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				known(t, err)
-			}
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			known(t, err)
 			return
 		}
 		if len(p.Data) == 0 || p.Offset < at || p.Offset+int64(len(p.Data)) > s.Size() {
 			t.Fatalf("piece of %d bytes at %d after %d of %d", len(p.Data), p.Offset, at, s.Size())
+		}
+		if n := len(read); n > 0 && p.Offset == at {
+			read[n-1].Length += int64(len(p.Data))
+		} else {
+			read = append(read, disk.Extent{Offset: p.Offset, Length: int64(len(p.Data)), Kind: disk.Data})
 		}
 		at = p.Offset + int64(len(p.Data))
 		if image == nil {
@@ -113,5 +125,23 @@ func drain(t *testing.T, s disk.Stream, image disk.Image) {
 		if !bytes.Equal(b, p.Data) {
 			t.Fatalf("piece at %d is not what ReadAt reads", p.Offset)
 		}
+	}
+	if image == nil {
+		t.Fatal("a stream reads what Open refuses")
+	}
+	for e, err := range image.Extents() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind != disk.Data {
+			continue
+		}
+		if len(read) == 0 || read[0] != e {
+			t.Fatalf("the stream does not have the extent %+v: %+v", e, read)
+		}
+		read = read[1:]
+	}
+	if len(read) > 0 {
+		t.Fatalf("the stream has more than there are extents: %+v", read)
 	}
 }

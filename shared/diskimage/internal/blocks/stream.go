@@ -8,16 +8,32 @@ import (
 	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
-// Source is a file that is read once. It knows how far it is.
+// Source is a file that is read once. It knows how far it is, and what it read
+// last.
 type Source struct {
-	R  io.Reader
-	At int64
+	R    io.Reader
+	At   int64
+	last []byte // at most tailSize bytes before At
+}
+
+// tailSize is the most that Tail gives.
+const tailSize = 512
+
+func (s *Source) remember(p []byte) {
+	if len(p) < tailSize {
+		old := min(len(s.last), tailSize-len(p))
+		s.last = append(s.last[:0], s.last[len(s.last)-old:]...)
+	} else {
+		s.last, p = s.last[:0], p[len(p)-tailSize:]
+	}
+	s.last = append(s.last, p...)
 }
 
 // ReadFull fills p. A file that ends earlier is ErrFormat.
 func (s *Source) ReadFull(p []byte) error {
 	n, err := io.ReadFull(s.R, p)
 	s.At += int64(n)
+	s.remember(p[:n])
 	return s.missing(err)
 }
 
@@ -26,9 +42,16 @@ func (s *Source) Forward(off int64) error {
 	if off < s.At {
 		return fmt.Errorf("offset %#x is needed after %#x was read: %w", off, s.At, disk.ErrOrder)
 	}
-	n, err := io.CopyN(io.Discard, s.R, off-s.At)
-	s.At += n
-	return s.missing(err)
+	if skip := off - s.At - tailSize; skip > 0 {
+		n, err := io.CopyN(io.Discard, s.R, skip)
+		s.At += n
+		if err != nil {
+			s.last = s.last[:0] // it is not what comes before At any more
+			return s.missing(err)
+		}
+	}
+	var scratch [tailSize]byte
+	return s.ReadFull(scratch[:off-s.At])
 }
 
 func (s *Source) missing(err error) error {
@@ -57,21 +80,16 @@ func (s *Source) Table(n int64) ([]byte, error) {
 	return table, nil
 }
 
-// Tail reads to the end of the file and returns its last bytes, at most n of
-// those that had not been read.
-func (s *Source) Tail(n int) ([]byte, error) {
+// Tail reads to the end of the file and returns its last 512 bytes, or all that
+// there are.
+func (s *Source) Tail() ([]byte, error) {
 	buffer := make([]byte, 64<<10)
-	have := 0
 	for {
-		if have == len(buffer) {
-			copy(buffer, buffer[have-n:])
-			have = n
-		}
-		m, err := s.R.Read(buffer[have:])
-		have += m
-		s.At += int64(m)
+		n, err := s.R.Read(buffer)
+		s.At += int64(n)
+		s.remember(buffer[:n])
 		if errors.Is(err, io.EOF) {
-			return buffer[max(0, have-n):have], nil
+			return s.last, nil
 		} else if err != nil {
 			return nil, err
 		}
