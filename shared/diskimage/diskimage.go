@@ -17,6 +17,9 @@
 //	VMDK        monolithicSparse, streamOptimized     where the grains are in order
 //	raw.tar.gz  no                                    plain, GNU sparse in all its forms
 //
+// Extents of RAW are the holes of the file, if it is an *os.File on Linux; else
+// all of it is data.
+//
 // RAW has no mark of its own: what is nothing else is RAW. The owner of a
 // virtual machine can write what looks like another format to the start of its
 // disk, so an image that is known to be RAW should be opened with [OpenAs].

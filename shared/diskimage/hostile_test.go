@@ -137,7 +137,7 @@ func TestOtherFilesAreRefused(t *testing.T) {
 // A stream of any format keeps a part of the file alone. Not parallel, for it
 // measures the heap.
 func TestStreamMemory(t *testing.T) {
-	const size, most = 64 << 20, 32 << 20
+	const size, most = 48 << 20, 28 << 20
 	chunk := append(noise(1, 3<<17), text(1<<17)...) // 512 KiB
 	for _, k := range kinds {
 		if !k.stream {

@@ -32,7 +32,7 @@ func judge(t *testing.T, path string, inOrder bool) {
 	got, m := readImage(t, file)
 	mustEqual(t, "ReadAt", got, want)
 	random := rand.New(rand.NewPCG(5, 6))
-	for range 50 {
+	for range 12 {
 		if m.Size() == 0 {
 			break
 		}

@@ -55,83 +55,74 @@ func TestZerosAreNotStored(t *testing.T) {
 }
 
 // qemu-img needs minutes to go through a large disk grain by grain, so it judges
-// parts of it.
+// parts of it. That of streamOptimized is judged in package diskimage.
 func TestLarge(t *testing.T) {
 	t.Parallel()
 	const size = 2 << 40
 	pieces := []piece{{0, random(8, 512)}, {1 << 40, random(9, 100000)}, {size - 512, random(10, 512)}}
-	for name, o := range map[string]Options{typeStream: {}, typeSparse: {Subformat: MonolithicSparse}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			out, err := os.Create(filepath.Join(dir, "disk.vmdk"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer out.Close()
-			var m memory
-			w, err := NewWriter(size, &m, o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			at := int64(0)
-			for _, p := range pieces {
-				if err := errors.Join(w.Skip(p.at-at), writeAll(w, p.content)); err != nil {
-					t.Fatal(err)
-				}
-				at = p.at + int64(len(p.content))
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-			total := int64(0)
-			for i := 1; i <= len(m.parts); i++ {
-				if err := writeHoles(out, m.parts[i], total); err != nil {
-					t.Fatal(err)
-				}
-				total += int64(len(m.parts[i]))
-				m.parts[i] = nil
-			}
-			if err := out.Truncate(total); err != nil {
-				t.Fatal(err)
-			}
-			var info struct {
-				Size int64 `json:"virtual-size"`
-			}
-			if err := json.Unmarshal(qemu(t, "info", "--output=json", "-f", "vmdk", out.Name()), &info); err != nil || info.Size != size {
-				t.Errorf("qemu-img info: size %d, %v", info.Size, err)
-			}
-			for _, p := range pieces {
-				raw := filepath.Join(dir, "part.raw")
-				blocks := (int64(len(p.content)) + 511) / 512
-				qemu(t, "dd", "-f", "vmdk", "-O", "raw", "bs=512", fmt.Sprintf("skip=%d", p.at/512),
-					fmt.Sprintf("count=%d", p.at/512+blocks), "if="+out.Name(), "of="+raw)
-				got, err := os.ReadFile(raw)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !bytes.HasPrefix(got, p.content) {
-					t.Errorf("qemu-img reads other content at %d", p.at)
-				}
-			}
-			image, err := Open(out, total, disk.Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if o.Subformat == StreamOptimized { // the tables of the other take a minute with -race
-				reading(t, image, size, pieces)
-				streaming(t, io.NewSectionReader(out, 0, total), size, pieces)
-			}
-			want := []disk.Extent{
-				{Offset: 0, Length: grainSize, Kind: disk.Data}, {Offset: grainSize, Length: 1<<40 - grainSize, Kind: disk.Absent},
-				{Offset: 1 << 40, Length: 2 * grainSize, Kind: disk.Data},
-				{Offset: 1<<40 + 2*grainSize, Length: 1<<40 - 3*grainSize, Kind: disk.Absent},
-				{Offset: size - grainSize, Length: grainSize, Kind: disk.Data},
-			}
-			if diff := cmp.Diff(want, extents(t, image)); diff != "" {
-				t.Error(diff)
-			}
-		})
+	dir := t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "disk.vmdk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	var m memory
+	w, err := NewWriter(size, &m, Options{Subformat: MonolithicSparse})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := int64(0)
+	for _, p := range pieces {
+		if err := errors.Join(w.Skip(p.at-at), writeAll(w, p.content)); err != nil {
+			t.Fatal(err)
+		}
+		at = p.at + int64(len(p.content))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	total := int64(0)
+	for i := 1; i <= len(m.parts); i++ {
+		if err := writeHoles(out, m.parts[i], total); err != nil {
+			t.Fatal(err)
+		}
+		total += int64(len(m.parts[i]))
+		m.parts[i] = nil
+	}
+	if err := out.Truncate(total); err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		Size int64 `json:"virtual-size"`
+	}
+	if err := json.Unmarshal(qemu(t, "info", "--output=json", "-f", "vmdk", out.Name()), &info); err != nil || info.Size != size {
+		t.Errorf("qemu-img info: size %d, %v", info.Size, err)
+	}
+	for _, p := range pieces {
+		raw := filepath.Join(dir, "part.raw")
+		blocks := (int64(len(p.content)) + 511) / 512
+		qemu(t, "dd", "-f", "vmdk", "-O", "raw", "bs=512", fmt.Sprintf("skip=%d", p.at/512),
+			fmt.Sprintf("count=%d", p.at/512+blocks), "if="+out.Name(), "of="+raw)
+		got, err := os.ReadFile(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(got, p.content) {
+			t.Errorf("qemu-img reads other content at %d", p.at)
+		}
+	}
+	image, err := Open(out, total, disk.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []disk.Extent{
+		{Offset: 0, Length: grainSize, Kind: disk.Data}, {Offset: grainSize, Length: 1<<40 - grainSize, Kind: disk.Absent},
+		{Offset: 1 << 40, Length: 2 * grainSize, Kind: disk.Data},
+		{Offset: 1<<40 + 2*grainSize, Length: 1<<40 - 3*grainSize, Kind: disk.Absent},
+		{Offset: size - grainSize, Length: grainSize, Kind: disk.Data},
+	}
+	if diff := cmp.Diff(want, extents(t, image)); diff != "" {
+		t.Error(diff)
 	}
 }
 
