@@ -5,7 +5,7 @@ GO ?= go
 FUNCTIONS := request poller catalog
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test check lint build run invoke deploy bench bench-diskimage tools
+.PHONY: demo test check lint build run invoke token deploy bench bench-diskimage tools
 
 # Export one image from the HTTP call to the notification, and compare.
 # IMAGES=dir IMAGE=m-... takes your own disks, FORMAT=qcow2 (vhd, vdi, vmdk) another
@@ -41,6 +41,11 @@ run: tools
 # (DATA=dir if it runs with another folder than .local).
 invoke:
 	@$(GO) run ./local/invoke -function '$(F)' -event '$(E)' $(if $(DATA),-data '$(DATA)')
+
+# Another token of a running stand-in: make token ARGS='-subject ci -scope exports:read'
+# (-data dir if it runs with another folder than .local).
+token:
+	@$(GO) run ./local/token $(ARGS)
 
 # Make what the functions need in the account, then the functions. Reads .env;
 # docs/deploy.md tells what it has to hold.

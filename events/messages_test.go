@@ -50,18 +50,22 @@ var messages = map[string]message{
 	"http-response":           {schema: "http-response", again: through[HTTPResponse], optional: []string{"headers.*"}},
 	"nudge":                   {schema: "nudge", again: through[Nudge], optional: []string{"taskId"}},
 	"image-export.requested":  stateMessage(),
+	"image-export.queued":     stateMessage("data.reason"),
 	"image-export.submitting": stateMessage(),
 	"image-export.exporting":  stateMessage("data.taskId"),
 	"image-export.exported":   stateMessage("data.taskId"),
 	"image-export.completed":  stateMessage("data.taskId"),
 	"image-export.failed":     stateMessage("data.taskId", "data.failure.requestId"),
+	"image-export.canceling":  stateMessage("data.taskId", "data.reason"),
+	"image-export.canceled":   stateMessage("data.taskId", "data.reason"),
 	"image-export.abandoned":  stateMessage(),
-	"image-export.disk":       {schema: "cloud-event", again: throughCloudEvent[DiskLanded]},
+	"image-export.deleted":    stateMessage("data.taskId", "data.reason", "data.format", "data.bucket", "data.ossPrefix"),
+	"image-export.disk":       {schema: "cloud-event", again: throughCloudEvent[DiskLanded], optional: []string{"data.requestedBy"}},
 	"image-export.unmanaged":  {schema: "cloud-event", again: throughCloudEvent[Unmanaged]},
 }
 
 func stateMessage(optional ...string) message {
-	return message{schema: "cloud-event", again: throughCloudEvent[StateChange], optional: append(optional, "data.imageName")}
+	return message{schema: "cloud-event", again: throughCloudEvent[StateChange], optional: append(optional, "data.imageName", "data.requestedBy")}
 }
 
 func sample(t testing.TB, name string) []byte {

@@ -31,8 +31,10 @@ type StateChange struct {
 	Format    string    `json:"format,omitempty"`
 	Bucket    string    `json:"bucket,omitempty"`
 	OSSPrefix string    `json:"ossPrefix,omitempty"`
-	TaskID    string    `json:"taskId,omitempty"`
-	Disks     []Disk    `json:"disks"`
+	// RequestedBy is the subject of the token that the export was asked for with.
+	RequestedBy string `json:"requestedBy,omitempty"`
+	TaskID      string `json:"taskId,omitempty"`
+	Disks       []Disk `json:"disks"`
 	// ManifestKey is the manifest's key in the bucket, in "completed" only.
 	ManifestKey string   `json:"manifestKey,omitempty"`
 	Failure     *Failure `json:"failure,omitempty"`
@@ -61,12 +63,13 @@ type Failure struct {
 
 // DiskLanded is the data of an event "image-export.disk".
 type DiskLanded struct {
-	ID      string    `json:"id"`
-	Time    time.Time `json:"time"`
-	ImageID string    `json:"imageId"`
-	Bucket  string    `json:"bucket"`
-	Format  string    `json:"format"`
-	Disk    Disk      `json:"disk"`
+	ID          string    `json:"id"`
+	Time        time.Time `json:"time"`
+	ImageID     string    `json:"imageId"`
+	Bucket      string    `json:"bucket"`
+	Format      string    `json:"format"`
+	RequestedBy string    `json:"requestedBy,omitempty"`
+	Disk        Disk      `json:"disk"`
 	// Remaining is how many disks of the image have not landed yet.
 	Remaining int `json:"remaining"`
 }

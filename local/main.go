@@ -24,6 +24,8 @@ func main() {
 	flag.Float64Var(&o.Speed, "speed", 1, "how much faster timers and export tasks run")
 	flag.IntVar(&o.Instances, "instances", 20, "instances that one function may have at most")
 	flag.IntVar(&o.Tasks, "tasks", 2, "export tasks that ECS runs at once; others wait")
+	flag.IntVar(&o.ConcurrentQuota, "concurrent", 0, "quota of export tasks that run or wait at once (0: none)")
+	flag.IntVar(&o.WeeklyQuota, "weekly", 0, "quota of export tasks that are started from Monday to Sunday (0: none)")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "local: %q is not a flag; see -help\n", flag.Arg(0))

@@ -126,6 +126,9 @@ func TestLife(t *testing.T) {
 	if status, _ := p.call(t, http.MethodGet, "/healthz", ""); status != http.StatusOK {
 		t.Errorf("/healthz: %d", status)
 	}
+	if status, keys := p.call(t, http.MethodGet, "/_local/keys", ""); status != http.StatusOK || keys["keys"] == nil {
+		t.Errorf("/_local/keys: %d %v", status, keys)
+	}
 	status, export := p.call(t, http.MethodPost, "/exports", fmt.Sprintf(`{"imageId": %q}`, ids[0]))
 	if status != http.StatusAccepted {
 		t.Fatalf("POST /exports: %d %v", status, export)

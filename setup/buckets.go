@@ -16,16 +16,25 @@ var exportRule = oss.Rule{ID: "ecs-image-export-abort-uploads", AbortUploadsDays
 // nothing after some seconds; a day is the shortest that OSS knows.
 var progressRule = oss.Rule{ID: "ecs-image-export-progress", Prefix: "progress/", ExpireDays: 1}
 
+// claimRules end the claims of idempotency keys and of callers' places for open
+// exports. OSS counts from the last claim, and both mean nothing for longer than
+// that: a key expires within 28 days (IDEMPOTENCY_EXPIRY), and no export is open for
+// a month.
+var claimRules = []oss.Rule{
+	{ID: "ecs-image-export-idempotency", Prefix: "idempotency/", ExpireDays: 30},
+	{ID: "ecs-image-export-by-caller", Prefix: "by-caller/", ExpireDays: 30},
+}
+
 func (r *report) buckets(ctx context.Context, cfg Config, client *oss.Client) {
 	for _, name := range cfg.ExportBuckets {
-		r.bucket(ctx, cfg, client.Bucket(name), exportRule, func(ctx context.Context, b *oss.Bucket, info oss.Info) error {
+		r.bucket(ctx, cfg, client.Bucket(name), []oss.Rule{exportRule}, func(ctx context.Context, b *oss.Bucket, info oss.Info) error {
 			if info.Encryption != "" {
 				return fmt.Errorf("it encrypts with %s, and ECS exports into no bucket that does (InvalidOSSBucket.EncryptUnsupported); turn that off or name another bucket in EXPORT_BUCKETS", info.Encryption)
 			}
 			return nil
 		})
 	}
-	r.bucket(ctx, cfg, client.Bucket(cfg.RecordsBucket), progressRule, func(ctx context.Context, b *oss.Bucket, _ oss.Info) error {
+	r.bucket(ctx, cfg, client.Bucket(cfg.RecordsBucket), append([]oss.Rule{progressRule}, claimRules...), func(ctx context.Context, b *oss.Bucket, _ oss.Info) error {
 		versioning, err := b.Versioning(ctx)
 		if err != nil {
 			return err
@@ -38,8 +47,8 @@ func (r *report) buckets(ctx context.Context, cfg Config, client *oss.Client) {
 }
 
 // bucket makes a bucket unless it is there, checks that it can be used, and sets its
-// lifecycle rule.
-func (r *report) bucket(ctx context.Context, cfg Config, b *oss.Bucket, rule oss.Rule, check func(context.Context, *oss.Bucket, oss.Info) error) {
+// lifecycle rules.
+func (r *report) bucket(ctx context.Context, cfg Config, b *oss.Bucket, rules []oss.Rule, check func(context.Context, *oss.Bucket, oss.Info) error) {
 	outcome := unchanged
 	info, err := b.Info(ctx)
 	if errors.Is(err, oss.ErrNoBucket) {
@@ -61,12 +70,18 @@ func (r *report) bucket(ctx context.Context, cfg Config, b *oss.Bucket, rule oss
 	if err != nil {
 		return
 	}
+	for _, rule := range rules {
+		r.lifecycle(ctx, b, rule)
+	}
+}
+
+func (r *report) lifecycle(ctx context.Context, b *oss.Bucket, rule oss.Rule) {
 	rules, err := b.Lifecycle(ctx)
 	if err != nil {
 		r.line("lifecycle rule", b.Name()+" "+rule.ID, "", err)
 		return
 	}
-	outcome = made
+	outcome := made
 	for _, is := range rules {
 		if is.ID == rule.ID {
 			outcome = changed

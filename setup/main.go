@@ -38,6 +38,8 @@ type Config struct {
 	EventTopic    string   `env:"EVENT_TOPIC" envDefault:"image-export-events"`
 	ExportRole    string   `env:"EXPORT_ROLE" envDefault:"AliyunECSImageExportDefaultRole"`
 	DownloadRole  string   `env:"DOWNLOAD_ROLE" envDefault:"ecs-image-export-download"`
+	// AllowRoleSetup lets the request function make the export role.
+	AllowRoleSetup bool `env:"ALLOW_ROLE_SETUP" envDefault:"false"`
 
 	OSSEndpoint string `env:"OSS_ENDPOINT"`
 	MNSEndpoint string `env:"MNS_ENDPOINT"`
@@ -96,15 +98,14 @@ func setUp(ctx context.Context, cfg Config, out io.Writer) error {
 	objects, e1 := oss.New(oss.Config{Region: cfg.Region, Endpoint: cfg.OSSEndpoint, Credentials: credentials})
 	messages, e2 := mns.New(mns.Config{Region: cfg.Region, AccountID: cfg.AccountID, Endpoint: cfg.MNSEndpoint, Credentials: credentials})
 	roles, e3 := ram.New(ram.Config{Region: cfg.Region, RAMEndpoint: cfg.RAMEndpoint, Credentials: credentials})
-	policies, e4 := policyReader(cfg, credentials)
-	wanted, e5 := loadRoles(cfg.Policies, cfg.values())
-	if err := errors.Join(e1, e2, e3, e4, e5); err != nil {
+	wanted, e4 := loadRoles(cfg.Policies, cfg.values())
+	if err := errors.Join(e1, e2, e3, e4); err != nil {
 		return err
 	}
 	r := &report{out: out}
 	r.messages(ctx, cfg, messages)
 	r.buckets(ctx, cfg, objects)
-	r.roles(ctx, wanted, roles, policies)
+	r.roles(ctx, wanted, roles)
 	return errors.Join(r.problems...)
 }
 

@@ -10,35 +10,15 @@ import (
 	"slices"
 
 	"ecs-image-export/shared/ram"
-	"ecs-image-export/shared/rpc"
 )
 
-// policyReader returns a function that reads the document in force of a custom
-// policy, blank where there is no such policy. It is only for saying what was done.
-func policyReader(cfg Config, credentials rpc.Source) (func(context.Context, string) (string, error), error) {
-	client, err := rpc.New(rpc.Config{
-		Product: "Ram", Version: "2015-05-01", Endpoint: cfg.RAMEndpoint, Region: cfg.Region, Credentials: credentials,
-	})
-	return func(ctx context.Context, name string) (string, error) {
-		var answer struct {
-			DefaultPolicyVersion struct{ PolicyDocument string }
-		}
-		err := client.Call(ctx, "GetPolicy", map[string]string{"PolicyName": name, "PolicyType": ram.Custom}, &answer, rpc.Read)
-		var e *rpc.Error
-		if errors.As(err, &e) && e.Code == "EntityNotExist.Policy" {
-			return "", nil
-		}
-		return answer.DefaultPolicyVersion.PolicyDocument, err
-	}, err
-}
-
-func (r *report) roles(ctx context.Context, wanted []role, client *ram.Client, document func(context.Context, string) (string, error)) {
+func (r *report) roles(ctx context.Context, wanted []role, client *ram.Client) {
 	for _, want := range wanted {
 		outcome, err := ensureRole(ctx, client, want)
 		r.line("role", want.Role, outcome, err)
 		for _, p := range want.Policies {
 			if p.Type == ram.Custom {
-				outcome, err := ensurePolicy(ctx, client, want, p, document)
+				outcome, err := ensurePolicy(ctx, client, want, p)
 				r.line("policy", p.Name, outcome, err)
 			}
 		}
@@ -71,14 +51,14 @@ func ensureRole(ctx context.Context, client *ram.Client, want role) (outcome str
 	return outcome, err
 }
 
-func ensurePolicy(ctx context.Context, client *ram.Client, want role, p policy, document func(context.Context, string) (string, error)) (outcome string, err error) {
+func ensurePolicy(ctx context.Context, client *ram.Client, want role, p policy) (outcome string, err error) {
 	outcome = unchanged
-	before, err := document(ctx, p.Name)
+	before, err := client.Document(ctx, ram.Custom, p.Name)
 	switch {
+	case errors.Is(err, ram.ErrNotFound):
+		outcome = made
 	case err != nil:
 		return "", err
-	case before == "":
-		outcome = made
 	case !same(before, string(p.Document)):
 		outcome = changed
 	}
@@ -103,15 +83,21 @@ type role struct {
 type policy struct {
 	Type     string          `json:"type"` // Custom or System
 	Name     string          `json:"name"`
+	If       string          `json:"if,omitempty"`       // a variable without which the role does not get it
 	Document json.RawMessage `json:"document,omitempty"` // of a custom one
 }
 
-func (r role) check() error {
+// check wants a role that can be made. On are the variables that a policy can
+// depend on.
+func (r role) check(on map[string]bool) error {
 	var problems []error
 	if r.Role == "" || len(r.Trust) == 0 || len(r.Policies) == 0 {
 		problems = append(problems, errors.New("want a role, its trust policy and at least one policy"))
 	}
 	for _, p := range r.Policies {
+		if _, known := on[p.If]; p.If != "" && !known {
+			problems = append(problems, fmt.Errorf("policy %s: no variable %s is known", p.Name, p.If))
+		}
 		switch {
 		case p.Name == "":
 			problems = append(problems, errors.New("a policy has no name"))

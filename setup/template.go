@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,7 @@ import (
 type values struct {
 	one     map[string]string
 	buckets []string
+	on      map[string]bool // variables that a policy can depend on
 }
 
 func (c Config) values() values {
@@ -26,6 +28,7 @@ func (c Config) values() values {
 			"exportRole": c.ExportRole, "downloadRole": c.DownloadRole,
 		},
 		buckets: c.ExportBuckets,
+		on:      map[string]bool{"ALLOW_ROLE_SETUP": c.AllowRoleSetup},
 	}
 }
 
@@ -81,7 +84,11 @@ func loadRole(file string, v values) (role, error) {
 	if err := decoder.Decode(&r); err != nil {
 		return role{}, err
 	}
-	return r, r.check()
+	if err := r.check(v.on); err != nil {
+		return role{}, err
+	}
+	r.Policies = slices.DeleteFunc(r.Policies, func(p policy) bool { return p.If != "" && !v.on[p.If] })
+	return r, nil
 }
 
 // fill puts the values in the place of their placeholders, wherever a string is.

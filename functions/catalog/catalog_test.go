@@ -225,3 +225,39 @@ func TestOurs(t *testing.T) {
 		t.Errorf("the log grew from %d to %d lines after its end", before.Seq(), after.Seq())
 	}
 }
+
+// TestLateObject wants an object that lands after its export was canceled to go,
+// and one of an export that failed to stay.
+func TestLateObject(t *testing.T) {
+	t.Parallel()
+	cloud := trackertest.Start(t, 1, cloud.Options{})
+	tr := cloud.Tracker(t, cloud.Config())
+	c := catalog{tr}
+	for end, left := range map[export.State]int{export.Canceled: 0, export.Failed: 1} {
+		f, err := tr.Begin(t.Context(), "", cloud.Request(t, cloud.Images[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end == export.Canceled {
+			if err = tr.Cancel(t.Context(), f, "canceled by a test"); err == nil {
+				err = tr.Step(t.Context(), f, tracker.Known{})
+			}
+		} else if f.Log, err = tr.Records.Append(t.Context(), f.Log, "w", export.Line{State: end, Failure: &export.Failure{Code: "X", Message: "x"}}); err == nil {
+			err = tr.Step(t.Context(), f, tracker.Known{})
+		}
+		if failed := tr.Plan(t.Context(), f); err != nil || f.State != end || len(failed) > 0 {
+			t.Fatalf("state %s, %v, %v", f.State, err, failed)
+		}
+		key := f.Request.ObjectKey(f.Request.Disks[0])
+		put(t, tr, f.Request.Bucket, key)
+		for range 2 {
+			if _, err := c.handle(t.Context(), created(f.Request.Bucket, key)); err != nil {
+				t.Errorf("%s: %v", end, err)
+			}
+		}
+		page, err := tr.OSS.Bucket(f.Request.Bucket).List(t.Context(), oss.ListOptions{Prefix: f.Request.OSSPrefix})
+		if err != nil || len(page.Objects) != left {
+			t.Errorf("%s: %d objects are left, want %d (%v)", end, len(page.Objects), left, err)
+		}
+	}
+}

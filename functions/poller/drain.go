@@ -161,7 +161,7 @@ func (p poller) follow(ctx context.Context, nudges map[string]events.Nudge) map[
 func (p poller) step(ctx context.Context, due []*tracker.Followed, fail func(id string, err error)) []*tracker.Followed {
 	var tasks []string
 	for _, f := range due {
-		if f.State == export.Exporting && f.Task.ID != "" {
+		if (f.State == export.Exporting || f.State == export.Canceling) && f.Task.ID != "" {
 			tasks = append(tasks, f.Task.ID)
 		}
 	}

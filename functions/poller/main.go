@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ecs-image-export/events"
+	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/function"
 	"ecs-image-export/shared/tracker"
 )
@@ -68,13 +69,19 @@ func (p poller) handle(ctx context.Context, _ events.TimerEvent) (none struct{},
 	// Side by side, so that neither is kept from its work by exports that take
 	// the other all the time.
 	var swept int
-	var sweepErr error
-	var sweeping sync.WaitGroup
-	sweeping.Go(func() { swept, sweepErr = p.sweep(ctx) })
+	var sweepErr, queueErr error
+	var others sync.WaitGroup
+	others.Go(func() {
+		var q export.Queue
+		if q, queueErr = p.tracker.Records.Queue(ctx); queueErr == nil {
+			others.Go(func() { queueErr = p.advance(ctx, q) })
+		}
+		swept, sweepErr = p.sweep(ctx, p.patience(q))
+	})
 	nudged, err := p.drain(ctx)
-	sweeping.Wait()
+	others.Wait()
 	function.Note(ctx, slog.Int("nudged", nudged), slog.Int("swept", swept))
-	if err := errors.Join(err, sweepErr); err != nil {
+	if err := errors.Join(err, sweepErr, queueErr); err != nil {
 		return none, function.Permanent(err)
 	}
 	return none, nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/record"
@@ -22,7 +23,7 @@ const maxSwept = 64
 // many those were. A page costs one call however many exports are on it; with
 // SWEEP_PAGE at 500 and 10,000 open exports, a lost nudge is found within
 // SWEEP_AFTER and 20 polls, as long as no page has more than maxSwept of them.
-func (p poller) sweep(ctx context.Context) (swept int, err error) {
+func (p poller) sweep(ctx context.Context, patience func(id string) time.Duration) (swept int, err error) {
 	cursor, err := p.tracker.Records.Cursor(ctx)
 	if err != nil {
 		return 0, err
@@ -37,7 +38,7 @@ func (p poller) sweep(ctx context.Context) (swept int, err error) {
 	}
 	var stale []string
 	for _, e := range entries {
-		if p.tracker.Now().Sub(e.Touched) <= p.config.SweepAfter {
+		if p.tracker.Now().Sub(e.Touched) <= patience(e.ID) {
 			continue
 		}
 		if _, err := export.ParseID(e.ID); err != nil {

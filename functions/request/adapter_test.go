@@ -165,10 +165,9 @@ func FuzzCalls(f *testing.F) {
 	f.Add("GET", "/exports/x/disks/%2Fdev%2Fxvdb/download", "state", "failed", "", "")
 	f.Add("POST", "/exports", "", "", `{"imageId":"m-\ud800","prefix":[[[]]]}`, "application/json; charset=latin1")
 	c := validConfig()
-	c.TokenDigests = []string{hexDigest(token)}
 	dead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	f.Cleanup(dead.Close)
-	c.OSSEndpoint, c.ECSEndpoint, c.MNSEndpoint, c.STSEndpoint = dead.URL, dead.URL, dead.URL, dead.URL
+	c.OSSEndpoint, c.ECSEndpoint, c.MNSEndpoint, c.STSEndpoint, c.RAMEndpoint = dead.URL, dead.URL, dead.URL, dead.URL, dead.URL
 	h, err := build(c, func(context.Context) (rpc.Credentials, error) {
 		return rpc.Credentials{ID: "id", Secret: "secret"}, nil
 	})

@@ -43,20 +43,22 @@ func enumeration[T ~string](values []T, description string) *huma.Schema {
 // ExportSummary is an export as a list shows it. Its name is exported because
 // huma describes no embedded field that is not.
 type ExportSummary struct {
-	ID        string       `json:"id" example:"7kq3m9x2q4r8w" doc:"13 characters; later exports have smaller ids."`
-	State     stateName    `json:"state"`
-	ImageID   string       `json:"imageId" example:"m-bp1g7004ksh0oeuco4ng"`
-	ImageName string       `json:"imageName"`
-	RegionID  string       `json:"regionId" example:"cn-hangzhou"`
-	Format    formatName   `json:"format,omitempty"`
-	Bucket    string       `json:"bucket" doc:"Where the disk objects go."`
-	OSSPrefix string       `json:"ossPrefix" example:"Demo7kq3m9x2q4r8w" doc:"The prefix of the order and the id: the names of the disk objects begin with it."`
-	RoleName  string       `json:"roleName" doc:"The role that ECS writes to the bucket as."`
-	TaskID    *string      `json:"taskId" doc:"The ECS task; null until it is known."`
-	CreatedAt time.Time    `json:"createdAt"`
-	UpdatedAt time.Time    `json:"updatedAt"`
-	Failure   *failure     `json:"failure,omitempty" doc:"Why the export failed."`
-	Disks     []exportDisk `json:"disks" doc:"The disks of the image."`
+	ID          string       `json:"id" example:"7kq3m9x2q4r8w" doc:"13 characters; later exports have smaller ids."`
+	State       stateName    `json:"state"`
+	ImageID     string       `json:"imageId" example:"m-bp1g7004ksh0oeuco4ng"`
+	ImageName   string       `json:"imageName"`
+	RegionID    string       `json:"regionId" example:"cn-hangzhou"`
+	Format      formatName   `json:"format,omitempty"`
+	Bucket      string       `json:"bucket" doc:"Where the disk objects go."`
+	OSSPrefix   string       `json:"ossPrefix" example:"Demo7kq3m9x2q4r8w" doc:"The prefix of the order and the id: the names of the disk objects begin with it."`
+	RoleName    string       `json:"roleName" doc:"The role that ECS writes to the bucket as."`
+	RequestedBy string       `json:"requestedBy,omitempty" example:"ci@example.com" doc:"Subject of the token that it was asked for with."`
+	TaskID      *string      `json:"taskId" doc:"The ECS task; null until it is known."`
+	CreatedAt   time.Time    `json:"createdAt"`
+	UpdatedAt   time.Time    `json:"updatedAt"`
+	Failure     *failure     `json:"failure,omitempty" doc:"Why the export failed."`
+	Queue       *queuePlace  `json:"queue,omitempty" doc:"Why a queued export waits, and where."`
+	Disks       []exportDisk `json:"disks" doc:"The disks of the image."`
 }
 
 // exportDisk is one disk. What describes its object is there once it has landed.
@@ -75,6 +77,7 @@ type failure struct {
 	Code      string `json:"code" example:"WeeklyQuotaExceed.ExportImage" doc:"The code of ECS where ECS refused, else one of this system."`
 	Message   string `json:"message"`
 	RequestID string `json:"requestId,omitempty" doc:"Of the call that was refused."`
+	Remedy    string `json:"remedy,omitempty" doc:"What to do about it, for the documented codes of ECS; where it is missing the message says so itself."`
 }
 
 // exportDetail is an export as it is shown by itself.
@@ -99,7 +102,7 @@ func summarize(x export.Export) ExportSummary {
 	r := x.Request
 	sum := ExportSummary{
 		ID: x.ID, State: stateName(x.State), ImageID: r.ImageID, ImageName: r.ImageName, RegionID: r.RegionID,
-		Format: formatName(r.Format), Bucket: r.Bucket, OSSPrefix: r.OSSPrefix, RoleName: r.RoleName,
+		Format: formatName(r.Format), Bucket: r.Bucket, OSSPrefix: r.OSSPrefix, RoleName: r.RoleName, RequestedBy: r.RequestedBy,
 		CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt, Failure: failureOf(x.Failure), Disks: []exportDisk{},
 	}
 	if x.Task.ID != "" {
@@ -130,6 +133,9 @@ func describe(x export.Export, p progress) exportDetail {
 		ExportSummary: summarize(x), Progress: p.percent, EstimatedCompletionAt: p.end, History: []historyEntry{},
 	}
 	for _, l := range x.Lines {
+		if x.Quiet(l) && l.Seq < x.Seq() {
+			continue // one of many tries from the queue that changed nothing
+		}
 		entry := historyEntry{Seq: l.Seq, Time: l.Time, State: stateName(l.State), Reason: l.Reason, Failure: failureOf(l.Failure)}
 		if l.Task != nil {
 			entry.TaskID = l.Task.ID
@@ -146,5 +152,5 @@ func failureOf(f *export.Failure) *failure {
 	if f == nil {
 		return nil
 	}
-	return &failure{Code: f.Code, Message: f.Message, RequestID: f.RequestID}
+	return &failure{Code: f.Code, Message: f.Message, RequestID: f.RequestID, Remedy: f.Remedy()}
 }

@@ -18,7 +18,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/oss"
+	"ecs-image-export/shared/ram"
 	"ecs-image-export/shared/tracker"
 )
 
@@ -26,8 +28,11 @@ import (
 type server struct {
 	config    Config
 	tracker   *tracker.Tracker
+	roles     *ram.Client
 	downloads *oss.Client // signs links
-	tokens    []digest
+	tokens    *verifier
+	rate      *rate
+	prices    *export.Prices
 }
 
 // maxBody is the largest body of a call, in bytes.
@@ -37,7 +42,7 @@ const maxBody = 64 << 10
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	s.operations(mux)
-	return s.frame(s.authorize(route(mux)))
+	return s.frame(s.authenticate(route(mux)))
 }
 
 // operations puts every operation on the mux.
@@ -57,13 +62,14 @@ func (s *server) operations(mux *http.ServeMux) {
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"bearer": {Type: "http", Scheme: "bearer", Description: "A token of this deployment."},
+					bearer: bearerScheme,
 				},
 			},
 			OnAddOperation: []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) {
 				for _, p := range op.Parameters {
 					undescribe(p.Schema)
 				}
+				describeRefusals(op)
 			}},
 		},
 		Formats: map[string]huma.Format{
@@ -73,9 +79,15 @@ func (s *server) operations(mux *http.ServeMux) {
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 	})
+	api.UseMiddleware(authorize)
 	s.createOperation(api)
+	s.checkOperation(api)
+	s.imagesOperation(api)
+	s.authorizationOperations(api)
 	s.listOperation(api)
 	s.readOperation(api)
+	s.cancelOperation(api)
+	s.deleteOperation(api)
 	s.manifestOperation(api)
 	s.downloadOperation(api)
 	healthOperation(api)
@@ -94,12 +106,6 @@ func (s *server) operations(mux *http.ServeMux) {
 // undescribe takes what the library adds to the keywords of JSON Schema out of a
 // schema, once its messages are made: linters refuse it.
 func undescribe(s *huma.Schema) { s.PatternDescription = "" }
-
-// secured says that an operation needs a token, unsecured that it needs none.
-var (
-	secured   = []map[string][]string{{"bearer": {}}}
-	unsecured = []map[string][]string{}
-)
 
 func healthOperation(api huma.API) {
 	type health struct {

@@ -1,13 +1,19 @@
 package main
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
-)
 
-type digest = [sha256.Size]byte
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"ecs-image-export/shared/function"
+)
 
 // open are the paths that need no token: how to ask, and whether anybody is there.
 var open = map[string]bool{"/healthz": true, "/openapi.json": true}
@@ -15,8 +21,33 @@ var open = map[string]bool{"/healthz": true, "/openapi.json": true}
 // realm names what the tokens are for, as RFC 6750 wants it.
 const realm = `Bearer realm="ecs-image-export"`
 
-// authorize lets callers through who bring an accepted bearer token.
-func (s *server) authorize(next http.Handler) http.Handler {
+// The scope that an operation needs, which its Security says. No scope has another
+// in it.
+var (
+	unsecured = []map[string][]string{}
+	mayRead   = []map[string][]string{{bearer: {"exports:read"}}}
+	mayWrite  = []map[string][]string{{bearer: {"exports:write"}}}
+	mayAdmin  = []map[string][]string{{bearer: {"exports:admin"}}}
+)
+
+// bearer is what the document calls our tokens.
+const bearer = "bearer"
+
+var bearerScheme = &huma.SecurityScheme{
+	Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+	Description: "A JWT of this deployment's issuer. Its scope says what it is good for: exports:read looks, exports:write makes and cancels exports, exports:admin removes them and changes permissions. None of them has another in it.",
+}
+
+type callerKey struct{}
+
+// callerOf is who makes a call.
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c
+}
+
+// authenticate lets callers through who bring an accepted bearer token.
+func (s *server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if open[r.URL.Path] {
 			next.ServeHTTP(w, r)
@@ -26,31 +57,80 @@ func (s *server) authorize(next http.Handler) http.Handler {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") {
 			// RFC 6750 3.1: no error code for a call that brings no token at all.
-			refuseToken(w, realm, "The call has no bearer token. Send the header Authorization: Bearer <token>.", "is missing")
+			refuse(w, unauthorized(realm, "The call has no bearer token. Send the header Authorization: Bearer <token>.", "is missing"))
 			return
 		}
-		if !s.accepts(strings.TrimSpace(token)) {
-			refuseToken(w, realm+`, error="invalid_token", error_description="The token is not accepted"`,
-				"The bearer token is not accepted. Ask whoever runs this deployment for one that is.", "is not accepted")
+		who, err := s.tokens.verify(r.Context(), strings.TrimSpace(token))
+		var refused refusedToken
+		switch {
+		case errors.As(err, &refused):
+			challenge := fmt.Sprintf(`%s, error="invalid_token", error_description="%s"`, realm, quotable(refused.Error()))
+			refuse(w, unauthorized(challenge, fmt.Sprintf("The bearer token is not accepted. %s. Get another from the issuer of this deployment.", refused), refused.Error()))
+			return
+		case err != nil:
+			p := unavailable(r.Context(), "Tokens can't be checked at the moment, because the issuer's keys can't be fetched. Try again.", err)
+			p.headers.Set("Retry-After", fmt.Sprint(int(keysPause.Seconds())))
+			refuse(w, p)
 			return
 		}
-		next.ServeHTTP(w, r)
+		function.Note(r.Context(), slog.String("caller", who.subject))
+		if wait, ok := s.rate.take(who); !ok {
+			refuse(w, s.rate.tooMany(wait))
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})
 }
 
-func refuseToken(w http.ResponseWriter, challenge, detail, message string) {
+func unauthorized(challenge, detail, message string) *problem {
 	p := newProblem(http.StatusUnauthorized, codeUnauthorized, detail, finding{Location: "header.Authorization", Message: message})
 	p.headers = http.Header{"Www-Authenticate": {challenge}}
-	refuse(w, p)
+	return p
 }
 
-// accepts takes the same time whichever token it is: it compares digests, and
-// all of them.
-func (s *server) accepts(token string) bool {
-	sum := sha256.Sum256([]byte(token))
-	match := 0
-	for _, accepted := range s.tokens {
-		match |= subtle.ConstantTimeCompare(sum[:], accepted[:])
+// quotable leaves out what RFC 6750 allows in no error_description.
+func quotable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// authorize lets callers through whose token has the scope that the operation
+// needs. It is huma middleware.
+func authorize(ctx huma.Context, next func(huma.Context)) {
+	for _, scheme := range ctx.Operation().Security {
+		for _, scope := range scheme[bearer] {
+			if !callerOf(ctx.Context()).may(scope) {
+				_, w := humago.Unwrap(ctx)
+				refuse(w, forbidden(scope))
+				return
+			}
+		}
 	}
-	return match == 1
+	next(ctx)
+}
+
+func forbidden(scope string) *problem {
+	p := newProblem(http.StatusForbidden, codeForbidden,
+		fmt.Sprintf("The token lacks the scope %s, which this call needs. Get one with it from the issuer of this deployment.", scope),
+		finding{Location: "header.Authorization", Message: "must have the scope " + scope})
+	p.headers = http.Header{"Www-Authenticate": {fmt.Sprintf(`%s, error="insufficient_scope", error_description="The token lacks the scope %s", scope="%s"`, realm, scope, scope)}}
+	return p
+}
+
+// describeRefusals adds the answers of authenticate and authorize to the document,
+// so that no operation can forget them.
+func describeRefusals(op *huma.Operation) {
+	if len(op.Security) == 0 {
+		return
+	}
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		// The answer to any problem, under either of the names that huma has for it.
+		response := *cmp.Or(op.Responses["500"], op.Responses["default"])
+		response.Description = http.StatusText(status)
+		op.Responses[fmt.Sprint(status)] = &response
+	}
 }

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
 
 	"ecs-image-export/shared/ecs"
@@ -16,108 +16,237 @@ import (
 	"ecs-image-export/shared/oss"
 )
 
-var imageID = regexp.MustCompile(`^m-[0-9a-z]{1,64}$`)
+// checkOrder is an exportOrder whose every part is judged rather than described,
+// so that what is wrong with it is a finding and not a refusal.
+type checkOrder struct {
+	ImageID  string `json:"imageId" example:"m-bp1g7004ksh0oeuco4ng" doc:"The image."`
+	Bucket   string `json:"bucket,omitempty" example:"image-exports" doc:"The bucket; the first of the deployment's by default."`
+	Prefix   string `json:"prefix,omitempty" example:"Demo" doc:"What the names of the disk objects begin with."`
+	Format   string `json:"format,omitempty" example:"raw" doc:"raw, vhd, qcow2, vdi or vmdk; the deployment's choice by default."`
+	RoleName string `json:"roleName,omitempty" example:"AliyunECSImageExportDefaultRole" doc:"The role that ECS writes to the bucket as; the deployment's choice by default."`
+}
 
-// check makes a request of an order and says all that is wrong with it. The error
-// is of a service that could not be asked; what was found by then is returned
-// with it. Fields that the schema refuses already are not reported again.
-func (s *server) check(ctx context.Context, o exportOrder) (export.Request, []finding, error) {
-	r := export.Request{
-		ImageID:  o.ImageID,
-		RegionID: s.config.Region,
+// checkReport says what would become of an order.
+type checkReport struct {
+	Verdict   verdict      `json:"verdict"`
+	ImageID   string       `json:"imageId"`
+	ImageName string       `json:"imageName,omitempty"`
+	RegionID  string       `json:"regionId"`
+	Bucket    string       `json:"bucket"`
+	Format    string       `json:"format"`
+	RoleName  string       `json:"roleName"`
+	Disks     []exportDisk `json:"disks" doc:"The disks of the image: one object each."`
+	Findings  []brokenRule `json:"findings" doc:"Every rule that the order breaks, the gravest first."`
+	Fees      *export.Fees `json:"fees,omitempty" doc:"What the export would cost in OSS at most, by the deployment's price list: for disks that are full and don't compress. ECS charges nothing for it."`
+}
+
+type verdict string
+
+// Schema is part of huma.SchemaProvider.
+func (verdict) Schema(huma.Registry) *huma.Schema {
+	return enumeration([]export.Verdict{export.Ready, export.Queues, export.Refused},
+		"What POST /exports would do: submit it at once, queue it, or refuse it.")
+}
+
+// brokenRule is an export.Finding, described.
+type brokenRule struct {
+	Rule     string          `json:"rule" example:"data-disk-size" doc:"Which rule it is. Does not change between versions; docs/rules.md lists all."`
+	Severity export.Severity `json:"severity" enum:"error,wait,warning,notice" doc:"An error refuses the order, wait queues it, warning and notice let it pass."`
+	Field    string          `json:"field" example:"imageId" doc:"The field of the order that it is about."`
+	Found    string          `json:"found" doc:"What is so, in a sentence."`
+	Limit    string          `json:"limit" doc:"What should be."`
+	Remedy   string          `json:"remedy" doc:"What to do about it, in a sentence."`
+	Code     string          `json:"code,omitempty" example:"InvalidImage.DiskAmountOrSize" doc:"What ECS would answer, where that is documented."`
+	Page     string          `json:"page" doc:"The vendor's page that the rule is from."`
+	Inferred string          `json:"inferred,omitempty" doc:"What of this is a conclusion of this system's rather than documented."`
+}
+
+func brokenRules(findings []export.Finding) []brokenRule {
+	rules := make([]brokenRule, len(findings))
+	for i, f := range findings {
+		rules[i] = brokenRule(f)
+	}
+	return rules
+}
+
+func (s *server) checkOperation(api huma.API) {
+	type input struct{ Body checkOrder }
+	type output struct{ Body checkReport }
+	huma.Register(api, huma.Operation{
+		OperationID: "check-export", Method: http.MethodPost, Path: "/exports/check", Tags: []string{"exports"},
+		Summary: "Say what would become of an order",
+		Description: "Checks the order against every rule and reports all that it breaks, with what to do about each, and what the export would cost. " +
+			"Records and submits nothing. POST /exports checks the same.",
+		DefaultStatus: http.StatusOK, MaxBodyBytes: maxBody + 1, Security: mayRead,
+		Errors: []int{
+			http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable,
+		},
+	}, func(ctx context.Context, in *input) (*output, error) {
+		subject, request, err := s.lookAt(ctx, exportOrder(in.Body))
+		if err == nil {
+			subject.Account, err = s.account(ctx, request.ImageID)
+		}
+		if err != nil {
+			return nil, unavailable(ctx, "The order could not be checked. Send it again.", err)
+		}
+		findings := export.Check(subject, s.config.limits())
+		report := checkReport{
+			Verdict: verdict(export.Judge(findings)), ImageID: request.ImageID, ImageName: request.ImageName, RegionID: request.RegionID,
+			Bucket: request.Bucket, Format: cmp.Or(string(request.Format), subject.Order.Format), RoleName: request.RoleName,
+			Disks: disksOf(request), Findings: brokenRules(findings),
+		}
+		if len(request.Disks) > 0 {
+			fees := export.EstimateFees(*request.Prices, request.StorageClass, request.Disks)
+			report.Fees = &fees
+		}
+		return &output{report}, nil
+	})
+}
+
+func disksOf(r export.Request) []exportDisk {
+	disks := []exportDisk{}
+	for _, d := range r.Disks {
+		disks = append(disks, exportDisk{Role: string(d.Role), Device: d.Device, SizeGiB: d.SizeGiB})
+	}
+	return disks
+}
+
+// lookAt finds out what the rules about an order need to know, all but what goes
+// on in the account, and makes the request that would be recorded. The error is
+// of a service that could not be asked; what was found by then comes with it.
+func (s *server) lookAt(ctx context.Context, o exportOrder) (export.Subject, export.Request, error) {
+	subject := export.Subject{Order: export.Order{
+		ImageID: o.ImageID, Prefix: o.Prefix,
 		Bucket:   cmp.Or(o.Bucket, s.config.ExportBuckets[0]),
+		Format:   cmp.Or(o.Format, s.config.DefaultFormat),
 		RoleName: cmp.Or(o.RoleName, s.config.ExportRole),
+	}}
+	order := subject.Order
+	request := export.Request{
+		ImageID: order.ImageID, RegionID: s.config.Region, Bucket: order.Bucket, RoleName: order.RoleName, Prices: s.prices,
 	}
-	var ofImage, ofBucket, ofFormat []finding
-	var ok bool
-	if r.Format, ok = parseFormat(cmp.Or(o.Format, s.config.DefaultFormat)); !ok {
-		ofFormat = []finding{{Location: "body.format", Message: "must be one of: " + formatList(), Code: "InvalidImageFormat.Malformed", Value: o.Format}}
-	}
+	request.Format, _ = export.ParseFormat(order.Format)
 	var group errgroup.Group
 	group.Go(func() (err error) {
-		ofBucket, err = s.checkBucket(ctx, r.Bucket)
+		subject.Bucket, err = s.bucket(ctx, order.Bucket)
 		return err
 	})
 	group.Go(func() (err error) {
-		ofImage, err = s.checkImage(ctx, &r)
+		subject.Image, err = s.image(ctx, &request)
 		return err
 	})
+	group.Go(func() error {
+		subject.Permission = s.permission(ctx, order)
+		return nil
+	})
 	err := group.Wait()
-	return r, slices.Concat(ofImage, ofBucket, ofFormat), err
+	if request.StorageClass = "Standard"; subject.Bucket != nil && subject.Bucket.StorageClass != "" {
+		request.StorageClass = subject.Bucket.StorageClass
+	}
+	return subject, request, err
 }
 
-func (s *server) checkBucket(ctx context.Context, name string) ([]finding, error) {
-	at := finding{Location: "body.bucket", Value: name}
+// bucket looks at a bucket. One that is not the deployment's is not looked at,
+// because nobody should learn here what others have.
+func (s *server) bucket(ctx context.Context, name string) (*export.Bucket, error) {
 	if !slices.Contains(s.config.ExportBuckets, name) {
-		at.Message = fmt.Sprintf("is not a bucket that this deployment exports to; use one of: %s", strings.Join(s.config.ExportBuckets, ", "))
-		return []finding{at}, nil
+		return nil, nil
 	}
 	info, err := s.tracker.OSS.Bucket(name).Info(ctx)
-	at.Code = "InvalidOSSBucket.NotFound"
 	switch {
 	case errors.Is(err, oss.ErrNoBucket) || errors.Is(err, oss.ErrInvalid):
-		at.Message = fmt.Sprintf("does not exist; create it in %s, or use another bucket of this deployment", s.config.Region)
+		return &export.Bucket{Missing: true}, nil
+	case errors.Is(err, oss.ErrElsewhere):
+		var e *oss.Error
+		errors.As(err, &e)
+		return &export.Bucket{RegionID: e.Region}, nil
 	case errors.Is(err, oss.ErrDenied):
-		// OSS answers so for a bucket of another region too, which it wants to
-		// be asked about at the endpoint there.
-		at.Message = fmt.Sprintf("can't be looked at: it belongs to another account, lies outside of %s, or the function's role lacks oss:GetBucketInfo on it; use a bucket of this account in %s", s.config.Region, s.config.Region)
+		return &export.Bucket{Denied: true}, nil
 	case err != nil:
 		return nil, err
-	case info.Region != s.config.Region:
-		at.Message = fmt.Sprintf("lies in %s and the image in %s, but ECS exports within a region only; use a bucket in %s", info.Region, s.config.Region, s.config.Region)
-	default:
-		return nil, nil
 	}
-	return []finding{at}, nil
+	return &export.Bucket{
+		RegionID: info.Region, OwnerID: info.OwnerID, StorageClass: info.StorageClass, Encryption: info.Encryption, ACL: info.ACL,
+		Unwatched: s.config.unwatched(name),
+	}, nil
 }
 
-// checkImage looks up the image and puts what it is into the request.
-func (s *server) checkImage(ctx context.Context, r *export.Request) ([]finding, error) {
-	if !imageID.MatchString(r.ImageID) {
+// anyImageID is what the id of some image may look like: those of public images
+// are names, such as ubuntu_22_04_x64_20G_alibase_20230515.vhd.
+var anyImageID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$`)
+
+// image looks up the image and puts what it is into the request.
+func (s *server) image(ctx context.Context, r *export.Request) (*export.Image, error) {
+	if r.ImageID == "" { // of which the schema has said so
 		return nil, nil
 	}
-	at := finding{Location: "body.imageId", Value: r.ImageID}
+	if !anyImageID.MatchString(r.ImageID) {
+		return &export.Image{Missing: true}, nil
+	}
 	image, err := s.tracker.ECS.Image(ctx, r.ImageID)
 	if errors.Is(err, ecs.ErrImageNotFound) {
-		at.Code = "InvalidImageId.NotFound"
-		at.Message = fmt.Sprintf("does not exist in %s; check the id, or copy the image to %s first (CopyImage) if it is in another region", r.RegionID, r.RegionID)
-		return []finding{at}, nil
+		return &export.Image{Missing: true}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	r.ImageName, r.Image = image.Name, image.Raw
-	var problem string
-	if r.Disks, problem = disks(image); problem != "" {
-		at.Message = problem
-		return []finding{at}, nil
-	}
-	return nil, nil
+	facts := imageFacts(image)
+	r.ImageName, r.Image, r.Disks = image.Name, image.Raw, disks(facts)
+	return &facts, nil
 }
 
-var device = regexp.MustCompile(`^/dev/[0-9a-z]+$`)
+// imageFacts is what the rules want to know about an image.
+func imageFacts(i ecs.Image) export.Image {
+	facts := export.Image{
+		ID: i.ID, Name: i.Name, Status: i.Status, Progress: i.Progress,
+		OwnerAlias: i.OwnerAlias, OwnerID: i.OwnerID, Public: i.Public, ProductCode: i.ProductCode,
+		OSType: i.OSType, OSName: i.OSName, Platform: i.Platform,
+	}
+	for _, d := range i.Disks {
+		facts.Disks = append(facts.Disks, export.ImageDisk{
+			Disk:      export.Disk{Role: export.Role(d.Role), Device: d.Device, SizeGiB: int(d.SizeGiB)},
+			Encrypted: d.Encrypted, SnapshotID: d.SnapshotID,
+		})
+	}
+	return facts
+}
 
-// disks lists the disks of an image. An export is complete when every one of them
-// is in the bucket, so an image whose disks ECS does not list clearly is refused:
-// problem then says what is wrong with it.
-func disks(image ecs.Image) (disks []export.Disk, problem string) {
-	systems := 0
-	for _, d := range image.Disks {
-		disk := export.Disk{Role: export.Role(d.Role), Device: d.Device, SizeGiB: int(d.SizeGiB)}
-		known := slices.ContainsFunc(disks, func(o export.Disk) bool { return o.Device == d.Device })
-		switch {
-		case disk.Role != export.System && disk.Role != export.Data:
-			return nil, fmt.Sprintf("has disk %q of type %q, which is neither system nor data; create the image anew from its instance", d.Device, d.Role)
-		case !device.MatchString(d.Device) || known:
-			return nil, fmt.Sprintf("has a disk at %q, which can't be told apart in the names of the exported objects; create the image anew from its instance", d.Device)
-		}
-		if disk.Role == export.System {
-			systems++
-		}
-		disks = append(disks, disk)
+func disks(i export.Image) []export.Disk {
+	list := []export.Disk{}
+	for _, d := range i.Disks {
+		list = append(list, d.Disk)
 	}
-	if systems != 1 {
-		return nil, fmt.Sprintf("lists %d system disks (DiskDeviceMappings) where one is needed to tell when its export is complete; wait until the image is Available, or create it anew from its instance", systems)
-	}
-	return disks, ""
+	return list
+}
+
+// account looks at what an order would have to wait for.
+func (s *server) account(ctx context.Context, imageID string) (*export.Account, error) {
+	var account export.Account
+	var group errgroup.Group
+	group.Go(func() error {
+		queue, err := s.tracker.Records.Queue(ctx)
+		for _, w := range queue.Waiting {
+			// Those that wait for another image let this one pass.
+			if w.ImageID == "" || w.ImageID == imageID {
+				account.Waiting++
+			}
+		}
+		if queue.Holds(s.tracker.Now()) {
+			account.Hold = queue.Hold
+		}
+		return err
+	})
+	group.Go(func() error {
+		if !export.ImageID.MatchString(imageID) {
+			return nil
+		}
+		tasks, err := s.tracker.ECS.TasksByImage(ctx, imageID)
+		for _, t := range tasks {
+			if !export.TaskStatus(t.Status).Ended() {
+				account.ImageTask = t.ID
+			}
+		}
+		return err
+	})
+	return &account, group.Wait()
 }

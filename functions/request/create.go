@@ -25,36 +25,51 @@ type exportOrder struct {
 }
 
 type createInput struct {
-	Body exportOrder
+	IdempotencyKey string `header:"Idempotency-Key" example:"\"8e03978e-40d5-43dd-bc93-6894a57f9324\"" doc:"A string of the caller's choice, up to 255 characters in double quotes, by which the order can be sent again: it then answers with the export that it made the first time, and a key that came with another order is refused. Keys are the caller's own and expire, after a day unless the deployment says otherwise."`
+	Body           exportOrder
 
+	once    *idempotent    // with the key, if one was sent
+	first   *export.Export // that was made for the key
 	request export.Request // what was made of the order
 	failed  error          // why it could not be checked
+
+	findings []export.Finding // that don't refuse it
+}
+
+// createdExport is an export as its order is answered.
+type createdExport struct {
+	ExportSummary
+	Findings []brokenRule `json:"findings,omitempty" doc:"Rules that the order breaks without being refused for it: what somebody should know."`
 }
 
 func (s *server) createOperation(api huma.API) {
 	type output struct {
 		Location string `header:"Location" example:"/exports/7kq3m9x2q4r8w" doc:"Path of the export."`
-		Body     ExportSummary
+		Body     createdExport
 	}
 	huma.Register(api, huma.Operation{
 		OperationID: "create-export", Method: http.MethodPost, Path: "/exports", Tags: []string{"exports"},
 		Summary: "Export an image",
 		Description: "Records the export and submits it. From then on it reaches an end by itself: " +
 			"an export that ECS refuses is answered too, in state failed, with the code of ECS.",
-		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBody + 1, Security: secured,
+		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBody + 1, Security: mayWrite,
 		Errors: []int{
 			http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestEntityTooLarge,
 			http.StatusUnsupportedMediaType, http.StatusServiceUnavailable,
 		},
 	}, func(ctx context.Context, in *createInput) (*output, error) {
-		if in.failed != nil {
+		var p *problem
+		switch {
+		case errors.As(in.failed, &p):
+			return nil, p
+		case in.failed != nil:
 			return nil, unavailable(ctx, "The order could not be checked, and nothing was recorded. Send it again.", in.failed)
 		}
-		x, err := s.create(ctx, in.Body.Prefix, in.request)
+		x, err := s.create(ctx, in)
 		if err != nil {
 			return nil, err
 		}
-		return &output{"/exports/" + x.ID, summarize(x)}, nil
+		return &output{"/exports/" + x.ID, createdExport{summarize(x), brokenRules(in.findings)}}, nil
 	})
 }
 
@@ -62,22 +77,49 @@ func (s *server) createOperation(api huma.API) {
 // reported together with what the schema finds wrong. It is a huma.Resolver.
 func (in *createInput) Resolve(ctx huma.Context) []error {
 	s := ctx.Context().Value(serverKey{}).(*server)
-	var findings []finding
-	in.request, findings, in.failed = s.check(ctx.Context(), in.Body)
+	if in.once, in.failed = idempotentOrder(ctx, in.Body); in.once != nil {
+		// An order that was accepted is not judged again.
+		in.first, in.failed = s.first(ctx.Context(), in.once)
+	}
+	if in.first != nil || in.failed != nil {
+		return nil
+	}
+	var subject export.Subject
+	subject, in.request, in.failed = s.lookAt(ctx.Context(), in.Body)
+	findings := export.Check(subject, s.config.limits())
+	if export.Judge(findings) != export.Refused {
+		in.findings = findings
+		return nil
+	}
 	errs := make([]error, len(findings))
 	for i, f := range findings {
-		errs[i] = f
+		errs[i] = findingOf(f)
 	}
 	return errs
 }
 
-// create records an export and takes its first step. Once it is on record the
+// create makes the export of an order that passed the checks.
+func (s *server) create(ctx context.Context, in *createInput) (export.Export, error) {
+	in.request.RequestedBy = callerOf(ctx).subject
+	switch {
+	case in.first != nil:
+		return s.again(ctx, *in.first)
+	case in.once != nil:
+		return s.once(ctx, in.once, in.Body.Prefix, in.request)
+	}
+	return s.begin(ctx, export.NewID(s.tracker.Now()), in.Body.Prefix, in.request)
+}
+
+// begin records an export and takes its first step. Once it is on record the
 // caller gets it: what this step can't do, the next one does.
-func (s *server) create(ctx context.Context, prefix string, r export.Request) (export.Export, error) {
-	f, err := s.tracker.Begin(ctx, prefix, r)
-	if errors.Is(err, oss.ErrUnsettled) {
+func (s *server) begin(ctx context.Context, id, prefix string, r export.Request) (export.Export, error) {
+	if err := s.admit(ctx, id); err != nil {
+		return export.Export{}, err
+	}
+	f, err := s.tracker.BeginAs(ctx, id, prefix, r)
+	if errors.Is(err, oss.ErrUnsettled) && r.Claim == "" {
 		p := unavailable(ctx, fmt.Sprintf(
-			"It is not known whether the export was recorded. Look at GET /exports?imageId=%s in some minutes before you send the order again.", r.ImageID), err)
+			"It is not known whether the export was recorded. Look at GET /exports?imageId=%s in some minutes before you send the order again; with an Idempotency-Key it could be sent again at once.", r.ImageID), err)
 		p.headers = nil // no Retry-After: the order sent again could be a second export
 		return export.Export{}, p
 	}
@@ -85,12 +127,20 @@ func (s *server) create(ctx context.Context, prefix string, r export.Request) (e
 		return export.Export{}, unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again.", err)
 	}
 	function.Note(ctx, slog.String("export", f.ID))
+	if f.Ended() { // begun by another call for the same key, and quick
+		return f.Export, nil
+	}
+	return s.step(ctx, f), nil
+}
+
+// step takes a step of an export that is on record, and returns what came of it.
+func (s *server) step(ctx context.Context, f *tracker.Followed) export.Export {
 	if err := s.tracker.Step(ctx, f, tracker.Known{}); err != nil {
 		slog.WarnContext(ctx, "first step", "export", f.ID, "error", err)
-		return f.Export, nil
+		return f.Export
 	}
 	if err := s.tracker.PlanSooner(ctx, f); err != nil {
 		slog.WarnContext(ctx, "plan", "export", f.ID, "error", err)
 	}
-	return f.Export, nil
+	return f.Export
 }

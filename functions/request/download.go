@@ -39,7 +39,7 @@ func (s *server) downloadOperation(api huma.API) {
 		OperationID: "download-disk", Method: http.MethodGet, Path: "/exports/{id}/disks/{device}/download", Tags: []string{"exports"},
 		Summary:       "Download a disk",
 		Description:   "Redirects to a signed link on the public endpoint of OSS. Whoever has the link can read the object while it lives.",
-		DefaultStatus: http.StatusFound, Security: secured,
+		DefaultStatus: http.StatusFound, Security: mayRead,
 		Errors: []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}, func(ctx context.Context, in *diskPath) (*output, error) {
 		x, err := s.load(ctx, in.ID)
@@ -71,7 +71,10 @@ func find(x export.Export, device string) (export.Landed, error) {
 			return landed, nil
 		}
 		detail := fmt.Sprintf("The object of disk %s has not landed; the export is %s.", d.Device, x.State)
-		if !x.State.Terminal() {
+		switch {
+		case x.State == export.Canceled || x.State == export.Deleted:
+			detail = fmt.Sprintf("The export is %s, and its objects have been removed.", x.State)
+		case !x.State.Terminal():
 			detail += " Try again later."
 		}
 		return export.Landed{}, newProblem(http.StatusConflict, codeNotLanded, detail)

@@ -230,7 +230,7 @@ func TestCreateWhenServicesFail(t *testing.T) {
 	if a.into(t, &sum); a.status != 202 || sum.State != "failed" || sum.Failure == nil || sum.Failure.Code == "" {
 		t.Errorf("refused by ECS: %+v", sum)
 	}
-	api.conforms(t, "ExportSummary", a)
+	api.conforms(t, "CreatedExport", a)
 }
 
 // TestOrderOfUnknownFate wants that nobody is invited to send an order again that

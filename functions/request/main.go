@@ -8,11 +8,9 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	"ecs-image-export/events"
@@ -40,11 +38,24 @@ type Config struct {
 	// DefaultFormat and ExportRole are for orders that don't name theirs.
 	DefaultFormat string `env:"DEFAULT_FORMAT" envDefault:"raw"`
 	ExportRole    string `env:"EXPORT_ROLE" envDefault:"AliyunECSImageExportDefaultRole"`
-	// TokenDigests are the SHA-256 of the accepted bearer tokens, in hex.
-	TokenDigests []string `env:"API_TOKENS_SHA256,notEmpty"`
+	// JWTIssuer makes the callers' tokens, for JWTAudience. Its public keys, a JWK
+	// set, are at JWKSURL, or are JWKS.
+	JWTIssuer   string `env:"JWT_ISSUER,notEmpty"`
+	JWTAudience string `env:"JWT_AUDIENCE,notEmpty"`
+	JWKSURL     string `env:"JWKS_URL"`
+	JWKS        string `env:"JWKS"`
+	// IdempotencyExpiry is how long an Idempotency-Key stands for its export.
+	IdempotencyExpiry time.Duration `env:"IDEMPOTENCY_EXPIRY" envDefault:"24h"`
+	// CallerOpenExports is how many exports of one caller may be open at a time, over
+	// all instances; CallerRequests how many calls it may make in a minute, of each
+	// instance. 0: any number.
+	CallerOpenExports int `env:"CALLER_OPEN_EXPORTS" envDefault:"0"`
+	CallerRequests    int `env:"CALLER_REQUESTS_PER_MINUTE" envDefault:"0"`
 	// ProgressInterval is the least time between two questions to ECS about the
 	// progress of one export, over all instances of the function.
 	ProgressInterval time.Duration `env:"PROGRESS_INTERVAL" envDefault:"5s"`
+	RuleConfig
+	RoleConfig
 }
 
 var (
@@ -58,53 +69,29 @@ func (c Config) Validate() error {
 	if !roleARN.MatchString(c.DownloadRoleARN) {
 		problems = append(problems, fmt.Errorf("DOWNLOAD_ROLE_ARN is %q: it must be like acs:ram::1234567890123456:role/name", c.DownloadRoleARN))
 	}
-	if _, ok := parseFormat(c.DefaultFormat); !ok {
-		problems = append(problems, fmt.Errorf("DEFAULT_FORMAT is %q: it must be one of %s", c.DefaultFormat, formatList()))
+	if _, ok := export.ParseFormat(c.DefaultFormat); !ok {
+		problems = append(problems, fmt.Errorf("DEFAULT_FORMAT is %q: it must be one of %v", c.DefaultFormat, export.Formats))
 	}
+	problems = append(problems, c.RuleConfig.validate(), c.validateWatched())
 	if !roleName.MatchString(c.ExportRole) {
 		problems = append(problems, fmt.Errorf("EXPORT_ROLE is %q: it must be a role's name, 1 to 64 letters, digits, full stops, hyphens and @", c.ExportRole))
 	}
-	if _, err := parseDigests(c.TokenDigests); err != nil {
+	if _, err := newVerifier(c); err != nil {
 		problems = append(problems, err)
+	}
+	if c.IdempotencyExpiry <= 0 || c.IdempotencyExpiry > maxIdempotencyExpiry {
+		problems = append(problems, fmt.Errorf("IDEMPOTENCY_EXPIRY is %v: it must be above zero and at most %v", c.IdempotencyExpiry, maxIdempotencyExpiry))
+	}
+	if c.CallerOpenExports < 0 || c.CallerOpenExports > maxCallerOpenExports {
+		problems = append(problems, fmt.Errorf("CALLER_OPEN_EXPORTS is %d: it must be 0, for any number, or at most %d", c.CallerOpenExports, maxCallerOpenExports))
+	}
+	if c.CallerRequests < 0 {
+		problems = append(problems, fmt.Errorf("CALLER_REQUESTS_PER_MINUTE is %d: it must be 0, for any number, or above", c.CallerRequests))
 	}
 	if c.ProgressInterval <= 0 {
 		problems = append(problems, fmt.Errorf("PROGRESS_INTERVAL is %v: it must be above zero", c.ProgressInterval))
 	}
 	return errors.Join(problems...)
-}
-
-// parseDigests never repeats what it was given: it may be a token that somebody
-// forgot to hash.
-func parseDigests(list []string) ([]digest, error) {
-	var digests []digest
-	var problems []error
-	for i, s := range list {
-		b, err := hex.DecodeString(strings.TrimSpace(s))
-		if err != nil || len(b) != len(digest{}) {
-			problems = append(problems, fmt.Errorf("API_TOKENS_SHA256: entry %d must be 64 hexadecimal digits, as sha256sum prints them", i+1))
-			continue
-		}
-		digests = append(digests, digest(b))
-	}
-	return digests, errors.Join(problems...)
-}
-
-// parseFormat takes a format in upper or lower case.
-func parseFormat(s string) (export.Format, bool) {
-	for _, f := range export.Formats {
-		if strings.EqualFold(string(f), s) {
-			return f, true
-		}
-	}
-	return "", false
-}
-
-func formatList() string {
-	names := make([]string, len(export.Formats))
-	for i, f := range export.Formats {
-		names[i] = string(f)
-	}
-	return strings.Join(names, ", ")
 }
 
 // New builds the handler.
@@ -113,11 +100,19 @@ func New(_ context.Context, c Config) (function.Handler[events.HTTPRequest, even
 }
 
 func build(c Config, credentials rpc.Source) (function.Handler[events.HTTPRequest, events.HTTPResponse], error) {
+	s, err := newServer(c, credentials)
+	if err != nil {
+		return nil, err
+	}
+	return adapt(s.handler()), nil
+}
+
+func newServer(c Config, credentials rpc.Source) (*server, error) {
 	t, err := tracker.New(c.Config, credentials)
 	if err != nil {
 		return nil, err
 	}
-	roles, err := ram.New(ram.Config{Region: c.Region, STSEndpoint: c.STSEndpoint, Credentials: credentials})
+	roles, err := ram.New(ram.Config{Region: c.Region, RAMEndpoint: c.RAMEndpoint, STSEndpoint: c.STSEndpoint, Credentials: credentials})
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +125,13 @@ func build(c Config, credentials rpc.Source) (function.Handler[events.HTTPReques
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := parseDigests(c.TokenDigests)
+	tokens, err := newVerifier(c)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{config: c, tracker: t, downloads: downloads, tokens: tokens}
-	return adapt(s.handler()), nil
+	prices, err := c.prices()
+	if err != nil {
+		return nil, err
+	}
+	return &server{config: c, tracker: t, roles: roles, prices: prices, downloads: downloads, tokens: tokens, rate: &rate{limit: c.CallerRequests, now: t.Now}}, nil
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"io"
@@ -27,8 +25,6 @@ import (
 	"ecs-image-export/shared/rpc"
 	"ecs-image-export/shared/tracker"
 )
-
-const token = "correct horse battery staple"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -60,20 +56,21 @@ func newBench(t *testing.T, n int, o cloud.Options) *bench {
 	if b.images, err = sample.Small(dir, n); err != nil {
 		t.Fatal(err)
 	}
-	o.Images, o.Wrap = dir, b.wrap
+	if o.Wrap = b.wrap; o.Images == "" {
+		o.Images = dir
+	}
 	c := cloudtest.Start(t, o)
 	b.environment = cloudtest.Environment(c)
 	e := b.environment
-	digest := sha256.Sum256([]byte(token))
-	other := sha256.Sum256([]byte("another one"))
 	b.config, err = function.Decode[Config](map[string]string{
 		"REGION": e["REGION"], "ACCOUNT_ID": e["ACCOUNT_ID"], "RECORDS_BUCKET": e["RECORDS_BUCKET"],
 		"EXPORT_BUCKETS": e["EXPORT_BUCKET"] + ",no-such-bucket,bucket-elsewhere", "TASK_QUEUE": e["TASK_QUEUE"], "EVENT_TOPIC": e["EVENT_TOPIC"],
 		"OSS_ENDPOINT": e["OSS_ENDPOINT"], "OSS_PUBLIC_ENDPOINT": strings.Replace(e["OSS_ENDPOINT"], "127.0.0.1", "localhost", 1), "MNS_ENDPOINT": e["MNS_URL"],
-		"ECS_ENDPOINT": e["ECS_ENDPOINT"], "STS_ENDPOINT": e["STS_ENDPOINT"],
+		"ECS_ENDPOINT": e["ECS_ENDPOINT"], "STS_ENDPOINT": e["STS_ENDPOINT"], "RAM_ENDPOINT": e["RAM_ENDPOINT"],
+		"WATCHED_BUCKETS":   e["EXPORT_BUCKET"],
 		"DOWNLOAD_ROLE_ARN": "acs:ram::" + e["ACCOUNT_ID"] + ":role/ecs-image-export-download",
-		"API_TOKENS_SHA256": hex.EncodeToString(other[:]) + "," + hex.EncodeToString(digest[:]),
-		"LOOK_MIN":          "20ms", "LOOK_MAX": "100ms", "PROGRESS_INTERVAL": "1h",
+		"JWT_ISSUER":        testIssuer, "JWT_AUDIENCE": testAudience, "JWKS": keysOf(issuer),
+		"LOOK_MIN": "20ms", "LOOK_MAX": "100ms", "CANCEL_GRACE": "100ms", "PROGRESS_INTERVAL": "1h",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
 
+	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/function"
 	"ecs-image-export/shared/oss"
 	"ecs-image-export/shared/rpc"
@@ -26,12 +28,19 @@ const (
 	codeTooLarge      = "BodyTooLarge"
 	codeMediaType     = "UnsupportedMediaType"
 	codeUnauthorized  = "Unauthorized"
+	codeForbidden     = "Forbidden"
+	codeKeyReused     = "IdempotencyKeyReused"
+	codeTooMany       = "TooManyRequests"
+	codeTooManyOpen   = "TooManyOpenExports"
 	codeNoPath        = "PathNotFound"
 	codeNoMethod      = "MethodNotAllowed"
 	codeNoExport      = "ExportNotFound"
 	codeNoDisk        = "DiskNotFound"
 	codeNotCompleted  = "ExportNotCompleted"
 	codeNotLanded     = "DiskNotLanded"
+	codeEnded         = "ExportEnded"
+	codeNotEnded      = "ExportNotEnded"
+	codeTaskRuns      = "TaskStillRuns"
 	codeBadToken      = "InvalidPageToken"
 	codeUnreadable    = "UnreadableRecord"
 	codeUnavailable   = "ServiceUnavailable"
@@ -55,6 +64,12 @@ type finding struct {
 	Location string `json:"location" example:"body.imageId" doc:"Where: body, query, path or header, and the field's name behind a full stop."`
 	Message  string `json:"message" doc:"What is wrong there, and the remedy."`
 	Code     string `json:"code,omitempty" example:"InvalidImageId.NotFound" doc:"The code that the cloud's own API has for this, if it has one."`
+	Rule     string `json:"rule,omitempty" example:"image-exists" doc:"The rule that the order breaks, if it is one."`
+	Severity string `json:"severity,omitempty" enum:"error,wait,warning,notice" doc:"Of the rule. There is at least one error; the others are told on this occasion."`
+	Limit    string `json:"limit,omitempty" doc:"What should be, by the rule."`
+	Remedy   string `json:"remedy,omitempty" doc:"What to do about it; message ends with it too."`
+	Page     string `json:"page,omitempty" doc:"The vendor's page that the rule is from."`
+	Inferred string `json:"inferred,omitempty" doc:"What of the rule is a conclusion of this system's rather than documented."`
 	Value    any    `json:"value,omitempty" doc:"What was found there, shortened."`
 }
 
@@ -73,6 +88,14 @@ func (p *problem) GetHeaders() http.Header { return p.headers }
 
 // ContentType is part of huma.ContentTypeFilter.
 func (p *problem) ContentType(string) string { return "application/problem+json" }
+
+// findingOf makes a finding about a call of one about an order.
+func findingOf(f export.Finding) finding {
+	return finding{
+		Location: "body." + f.Field, Message: f.Found + " " + f.Remedy, Code: f.Code, Rule: f.Rule, Severity: string(f.Severity),
+		Limit: f.Limit, Remedy: f.Remedy, Page: f.Page, Inferred: f.Inferred,
+	}
+}
 
 // Error makes a finding an error that a huma.Resolver can return.
 func (f finding) Error() string { return f.Location + " " + f.Message }
@@ -98,13 +121,21 @@ func unavailable(ctx context.Context, detail string, err error) *problem {
 	var object *oss.Error
 	switch {
 	case errors.As(err, &call):
-		detail += answered(call.Action, call.Code, call.RequestID)
+		detail += answered(call.Action, call.Code, call.RequestID) + mend(export.CodeOf(export.ServiceEC, call.Code, call.Status))
 	case errors.As(err, &object):
-		detail += answered("OSS", object.Code, object.RequestID)
+		detail += answered("OSS", object.Code, object.RequestID) + mend(export.CodeOf(export.ServiceOS, object.Code, object.Status))
 	}
 	p := newProblem(http.StatusServiceUnavailable, codeUnavailable, detail)
 	p.headers = http.Header{"Retry-After": {"5"}}
 	return p
+}
+
+// mend says what to do about an answer that trying again does not help against.
+func mend(c export.Code) string {
+	if c.Do != export.DoGiveUp {
+		return ""
+	}
+	return " " + c.Remedy
 }
 
 func answered(who, code, requestID string) string {
@@ -172,6 +203,12 @@ func fromHuma(status int, message string, errs []error) *problem {
 		found.Value = shorten(found.Value)
 		p.Errors = append(p.Errors, found)
 	}
+	// Where a rule says what is wrong with a field, the schema need not.
+	p.Errors = slices.DeleteFunc(p.Errors, func(f finding) bool {
+		return f.Rule == "" && slices.ContainsFunc(p.Errors, func(o finding) bool {
+			return o.Location == f.Location && o.Severity == string(export.Error)
+		})
+	})
 	return p
 }
 

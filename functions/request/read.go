@@ -14,6 +14,7 @@ import (
 	"ecs-image-export/shared/function"
 	"ecs-image-export/shared/oss"
 	"ecs-image-export/shared/record"
+	"ecs-image-export/shared/tracker"
 )
 
 type exportPath struct {
@@ -24,14 +25,18 @@ func (s *server) readOperation(api huma.API) {
 	type output struct{ Body exportDetail }
 	huma.Register(api, huma.Operation{
 		OperationID: "get-export", Method: http.MethodGet, Path: "/exports/{id}", Tags: []string{"exports"},
-		Summary: "Show an export", Security: secured,
+		Summary: "Show an export", Security: mayRead,
 		Errors: []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusServiceUnavailable},
 	}, func(ctx context.Context, in *exportPath) (*output, error) {
 		x, err := s.load(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		return &output{describe(x, s.progress(ctx, x))}, nil
+		detail := describe(x, s.progress(ctx, x))
+		sums := []ExportSummary{detail.ExportSummary}
+		s.queued(ctx, []export.Export{x}, sums)
+		detail.ExportSummary = sums[0]
+		return &output{detail}, nil
 	})
 }
 
@@ -41,7 +46,7 @@ func (s *server) manifestOperation(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "get-manifest", Method: http.MethodGet, Path: "/exports/{id}/manifest", Tags: []string{"exports"},
 		Summary:     "Show the manifest of a completed export",
-		Description: "The same bytes lie beside the disk objects.", Security: secured,
+		Description: "The same bytes lie beside the disk objects.", Security: mayRead,
 		Responses: answers("The manifest", "application/json", manifest),
 		Errors:    []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}, func(ctx context.Context, in *exportPath) (*document, error) {
@@ -65,24 +70,43 @@ func notCompleted(x export.Export) string {
 }
 
 // load reads an export. Its errors are problems.
-func (s *server) load(ctx context.Context, id string) (export.Export, error) {
+func (s *server) load(ctx context.Context, id string) (x export.Export, err error) {
+	err = s.read(ctx, id, func() error {
+		log, err := s.tracker.Records.Load(ctx, id)
+		x = log.Export
+		return err
+	})
+	return x, err
+}
+
+// follow reads an export to change it. Its errors are problems.
+func (s *server) follow(ctx context.Context, id string) (f *tracker.Followed, err error) {
+	err = s.read(ctx, id, func() (err error) {
+		f, _, err = s.tracker.Load(ctx, id)
+		return err
+	})
+	return f, err
+}
+
+// read makes a problem of what load returns.
+func (s *server) read(ctx context.Context, id string, load func() error) error {
 	unknown := newProblem(http.StatusNotFound, codeNoExport, "There is no export of this id. GET /exports lists those that there are.",
 		finding{Location: "path.id", Message: "is not the id of an export", Value: shorten(id)})
 	if _, err := export.ParseID(id); err != nil {
-		return export.Export{}, unknown
+		return unknown
 	}
 	function.Note(ctx, slog.String("export", id))
-	log, err := s.tracker.Records.Load(ctx, id)
+	err := load()
 	switch {
 	case err == nil:
-		return log.Export, nil
+		return nil
 	case errors.Is(err, record.ErrNotFound):
-		return export.Export{}, unknown
+		return unknown
 	case unanswered(err):
-		return export.Export{}, unavailable(ctx, "The records of exports can't be read at the moment. Try again.", err)
+		return unavailable(ctx, "The records of exports can't be read at the moment. Try again.", err)
 	}
 	function.Note(ctx, slog.String("error", err.Error()))
-	return export.Export{}, newProblem(http.StatusInternalServerError, codeUnreadable,
+	return newProblem(http.StatusInternalServerError, codeUnreadable,
 		"The record of this export makes no sense. The log of the function says where; somebody must look at it.")
 }
 

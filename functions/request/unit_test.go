@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"os"
@@ -16,23 +14,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ecs-image-export/shared/ecs"
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/function"
 	"ecs-image-export/shared/rpc"
 )
-
-func hexDigest(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
-}
 
 func validEnvironment() map[string]string {
 	return map[string]string{
 		"REGION": "cn-hangzhou", "ACCOUNT_ID": "1234567890123456", "RECORDS_BUCKET": "image-export-records",
 		"EXPORT_BUCKETS": "image-exports", "TASK_QUEUE": "image-export-tasks", "EVENT_TOPIC": "image-export-events",
 		"DOWNLOAD_ROLE_ARN": "acs:ram::1234567890123456:role/ecs-image-export-download",
-		"API_TOKENS_SHA256": hexDigest("a") + ", " + strings.ToUpper(hexDigest("b")),
+		"JWT_ISSUER":        testIssuer, "JWT_AUDIENCE": testAudience, "JWKS": keysOf(issuer),
 	}
 }
 
@@ -52,23 +44,23 @@ func TestConfig(t *testing.T) {
 	}
 	e := validEnvironment()
 	e["DEFAULT_FORMAT"], e["EXPORT_ROLE"], e["DOWNLOAD_ROLE_ARN"] = "iso", "a b", "ecs-image-export-download"
-	e["API_TOKENS_SHA256"], e["PROGRESS_INTERVAL"], e["LOOK_MIN"] = "hunter2,"+hexDigest("a"), "0s", "0s"
+	e["JWKS"], e["PROGRESS_INTERVAL"], e["LOOK_MIN"] = "", "0s", "0s"
+	e["IDEMPOTENCY_EXPIRY"], e["CALLER_OPEN_EXPORTS"], e["CALLER_REQUESTS_PER_MINUTE"] = "700h", "201", "-1"
 	_, err := function.Decode[Config](e)
 	if err == nil {
 		t.Fatal("a wrong environment is taken")
 	}
-	for _, name := range []string{"DEFAULT_FORMAT", "EXPORT_ROLE", "DOWNLOAD_ROLE_ARN", "API_TOKENS_SHA256", "PROGRESS_INTERVAL", "LOOK_MIN"} {
+	for _, name := range []string{"DEFAULT_FORMAT", "EXPORT_ROLE", "DOWNLOAD_ROLE_ARN", "JWKS_URL", "IDEMPOTENCY_EXPIRY", "CALLER_OPEN_EXPORTS", "CALLER_REQUESTS_PER_MINUTE", "PROGRESS_INTERVAL", "LOOK_MIN"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not in:\n%v", name, err)
 		}
 	}
-	if strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the error repeats what may be a token:\n%v", err)
-	}
-	delete(e, "API_TOKENS_SHA256")
-	delete(e, "DOWNLOAD_ROLE_ARN")
-	if _, err = function.Decode[Config](e); err == nil || !strings.Contains(err.Error(), "API_TOKENS_SHA256") || !strings.Contains(err.Error(), "DOWNLOAD_ROLE_ARN") {
-		t.Errorf("missing variables: %v", err)
+	for _, name := range []string{"JWT_ISSUER", "JWT_AUDIENCE", "DOWNLOAD_ROLE_ARN"} {
+		e := validEnvironment()
+		delete(e, name)
+		if _, err := function.Decode[Config](e); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v", name, err)
+		}
 	}
 }
 
@@ -102,31 +94,6 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
-func TestDisks(t *testing.T) {
-	t.Parallel()
-	system, data := ecs.Disk{Role: "system", Device: "/dev/xvda", SizeGiB: 40}, ecs.Disk{Role: "data", Device: "/dev/xvdb", SizeGiB: 200}
-	tests := []struct {
-		name  string
-		disks []ecs.Disk
-		want  []export.Disk
-		says  string
-	}{
-		{"both", []ecs.Disk{system, data}, []export.Disk{{Role: export.System, Device: "/dev/xvda", SizeGiB: 40}, {Role: export.Data, Device: "/dev/xvdb", SizeGiB: 200}}, ""},
-		{"none", nil, nil, "0 system disks"},
-		{"data only", []ecs.Disk{data}, nil, "0 system disks"},
-		{"two systems", []ecs.Disk{system, {Role: "system", Device: "/dev/xvdc"}}, nil, "2 system disks"},
-		{"unknown type", []ecs.Disk{system, {Role: "custom", Device: "/dev/xvdb"}}, nil, `type "custom"`},
-		{"no device", []ecs.Disk{system, {Role: "data"}}, nil, "told apart"},
-		{"the same device", []ecs.Disk{system, data, data}, nil, "told apart"},
-	}
-	for _, test := range tests {
-		got, problem := disks(ecs.Image{Disks: test.disks})
-		if d := cmp.Diff(test.want, got); d != "" || (test.says == "") != (problem == "") || !strings.Contains(problem, test.says) {
-			t.Errorf("%s: %q (-want +got):\n%s", test.name, problem, d)
-		}
-	}
-}
-
 // TestPatterns wants the patterns that describe the API to be those that the code
 // goes by.
 func TestPatterns(t *testing.T) {
@@ -136,8 +103,8 @@ func TestPatterns(t *testing.T) {
 		return f.Tag.Get("pattern")
 	}
 	for _, p := range [][2]string{
-		{tag(exportOrder{}, "ImageID"), imageID.String()},
-		{tag(listInput{}, "ImageID"), imageID.String()},
+		{tag(exportOrder{}, "ImageID"), export.ImageID.String()},
+		{tag(listInput{}, "ImageID"), export.ImageID.String()},
 		{tag(exportOrder{}, "Prefix"), export.Prefix.String()},
 		{tag(exportOrder{}, "RoleName"), strings.Replace(roleName.String(), "{1,", "{0,", 1)},
 	} {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 
 	"ecs-image-export/shared/function/functiontest"
@@ -10,6 +9,6 @@ import (
 func TestWiring(t *testing.T) {
 	t.Parallel()
 	functiontest.Wiring[Config](t, "ecs-image-export-request", map[string]string{
-		"API_TOKENS_SHA256": strings.Repeat("0", 64), // has no default
+		"JWT_ISSUER": testIssuer, "JWKS": keysOf(issuer), // have no default
 	})
 }

@@ -22,8 +22,6 @@ type account struct {
 	AccessKeySecret string `json:"accessKeySecret"`
 	RootID          string `json:"rootId"`
 	RootSecret      string `json:"rootSecret"`
-	// Token is what the request function accepts.
-	Token string `json:"token"`
 }
 
 func loadAccount(path string) (account, error) {
@@ -41,7 +39,6 @@ func loadAccount(path string) (account, error) {
 	a = account{
 		AccessKeyID: "LTAI5t" + rand.Text()[:18], AccessKeySecret: rand.Text() + rand.Text()[:4],
 		RootID: "LTAI5t" + rand.Text()[:18], RootSecret: rand.Text() + rand.Text()[:4],
-		Token: rand.Text(),
 	}
 	if text, err = json.MarshalIndent(a, "", "  "); err != nil {
 		return a, err

@@ -21,6 +21,7 @@ import (
 	"ecs-image-export/local/cloud"
 	"ecs-image-export/local/cloud/cloudtest"
 	"ecs-image-export/local/ecs/sample"
+	"ecs-image-export/local/faults"
 )
 
 var update = flag.Bool("update", false, "write the captured trigger events to events/samples")
@@ -51,6 +52,10 @@ func TestCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := cloudtest.Start(t, cloud.Options{Images: images, Speed: 60})
+	// It never strikes: it counts the events that could fail.
+	if _, err := c.Faults().Add(faults.Fault{Service: faults.FC, Action: faults.OSS, When: faults.When{Nth: 1e6}, What: faults.What{Lose: true}}); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Deploy(root); err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +96,9 @@ func TestCapture(t *testing.T) {
 		if diff := cmp.Diff(shape(t, want), shape(t, got)); diff != "" {
 			t.Errorf("%s (-sample +captured):\n%s", name, diff)
 		}
+	}
+	if got := c.Faults().List()[0]; got.Calls == 0 {
+		t.Error("faults see no events")
 	}
 }
 

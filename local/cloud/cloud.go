@@ -8,8 +8,6 @@ package cloud
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +23,9 @@ import (
 
 	"ecs-image-export/events"
 	"ecs-image-export/local/ecs"
+	"ecs-image-export/local/faults"
 	"ecs-image-export/local/fc"
+	"ecs-image-export/local/issuer"
 	"ecs-image-export/local/mns"
 	"ecs-image-export/local/oss"
 	"ecs-image-export/local/ram"
@@ -41,6 +41,11 @@ const (
 	RecordsBucket = "image-export-records"
 	TaskQueue     = "image-export-tasks"
 	EventTopic    = "image-export-events"
+
+	// Two buckets that another account has, the second one shared with this account.
+	ForeignBucket = "bucket-of-another-account"
+	SharedBucket  = "bucket-shared-by-another-account"
+	ForeignID     = "6543210987654321" // the account's id
 )
 
 // Options say how to start. The zero value of a field is its default.
@@ -65,8 +70,11 @@ type Options struct {
 	// FormatRegions are the regions that export to more formats than RAW; see
 	// ecs.Config. By default the stand-in's is one.
 	FormatRegions []string
-	// Wrap puts something in front of a service ("oss"), to count or to break
-	// its calls.
+	// ConcurrentQuota and WeeklyQuota are the account's quotas of export tasks;
+	// see ecs.Config. Default: no limit.
+	ConcurrentQuota, WeeklyQuota int
+	// Wrap puts something in front of a service ("oss") and its faults, to count
+	// or to break its calls.
 	Wrap func(service string, h http.Handler) http.Handler
 	// Log receives what a person should know. Default: nothing.
 	Log io.Writer
@@ -79,9 +87,12 @@ var services = []string{"fc", "oss", "mns", "ecs", "ram", "sts"}
 type Cloud struct {
 	options Options
 	account account
+	issuer  *issuer.Issuer
+	token   string            // for the request function, with every scope
 	address map[string]string // host:port by service
 	servers []*http.Server
 	closers []func() error // in the order of opening
+	faults  *faults.Table
 
 	fc  atomic.Pointer[fc.Service]
 	mns *mns.Service
@@ -99,13 +110,19 @@ func Start(o Options) (_ *Cloud, err error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	c := &Cloud{options: o, address: map[string]string{}}
+	c := &Cloud{options: o, address: map[string]string{}, faults: faults.New()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
 	if c.account, err = loadAccount(filepath.Join(o.Dir, "account.json")); err != nil {
+		return nil, err
+	}
+	if c.issuer, err = issuer.Open(IssuerFile(o.Dir)); err != nil {
+		return nil, err
+	}
+	if c.token, err = c.issuer.Token("administrator", tokenLife, issuer.Scopes...); err != nil {
 		return nil, err
 	}
 	listeners, err := listen(o.Listen)
@@ -128,6 +145,9 @@ func Start(o Options) (_ *Cloud, err error) {
 	}
 	for i, name := range services {
 		h := handlers[name]
+		if s, ok := h.(faults.Service); ok {
+			h = c.faults.Wrap(name, s)
+		}
 		if o.Wrap != nil {
 			h = o.Wrap(name, h)
 		}
@@ -187,7 +207,8 @@ func (c *Cloud) open() (map[string]http.Handler, error) {
 	c.ram = rams
 	c.closers = append(c.closers, rams.Close)
 
-	objects, err := oss.Open(oss.Config{Dir: dir("oss"), AccountID: AccountID, Region: Region, Identities: rams, Deliver: c.deliver, Speed: o.Speed})
+	objects, err := oss.Open(oss.Config{Dir: dir("oss"), AccountID: AccountID, Region: Region, Identities: rams, Deliver: c.deliver, Speed: o.Speed,
+		Foreign: []oss.Foreign{{Name: ForeignBucket, OwnerID: ForeignID}, {Name: SharedBucket, OwnerID: ForeignID, Shared: true}}})
 	if err != nil {
 		return nil, fmt.Errorf("oss: %w", err)
 	}
@@ -203,6 +224,7 @@ func (c *Cloud) open() (map[string]http.Handler, error) {
 	images, err := ecs.Open(ecs.Config{
 		Dir: dir("ecs"), Images: o.Images, AccountID: AccountID, Region: Region, Identities: rams, Roles: rams,
 		Log: slog.New(slog.NewTextHandler(o.Log, nil)), OSSEndpoint: c.url("oss"), Speed: o.Speed, PerGiB: o.TaskPerGiB, Least: o.TaskLeast, Concurrent: o.Tasks, FormatRegions: o.FormatRegions,
+		ConcurrentQuota: o.ConcurrentQuota, WeeklyQuota: o.WeeklyQuota,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ecs: %w", err)
@@ -214,7 +236,28 @@ func (c *Cloud) open() (map[string]http.Handler, error) {
 	}, nil
 }
 
+// keysPath is where the issuer of tokens publishes its keys, on the port of FC. It
+// is no path of the API, which is served at the root of that port.
+const keysPath = "/_local/keys"
+
+// tokenLife is how long API_TOKEN is good for; go run ./local/token makes others.
+const tokenLife = 30 * 24 * time.Hour
+
+// IssuerFile is where a stand-in with this folder has the key that signs tokens.
+func IssuerFile(dir string) string { return filepath.Join(dir, "issuer.json") }
+
+// Faults are what the services fail with on purpose.
+func (c *Cloud) Faults() *faults.Table { return c.faults }
+
 func (c *Cloud) serveFC(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == keysPath {
+		c.issuer.ServeHTTP(w, r)
+		return
+	}
+	if r.URL.Path == faults.Path {
+		c.faults.ServeHTTP(w, r)
+		return
+	}
 	f := c.fc.Load()
 	if f == nil {
 		http.Error(w, "no functions are deployed yet", http.StatusServiceUnavailable)
@@ -257,7 +300,7 @@ func (c *Cloud) Deploy(root string) error {
 	}
 	f, err := fc.Open(fc.Config{
 		Dir: filepath.Join(c.options.Dir, "fc"), Root: root, Project: project, AccountID: AccountID, Region: Region,
-		Identities: c.ram, Roles: c.ram, Speed: c.options.Speed, MaxInstances: c.options.Instances, Log: c.options.Log,
+		Identities: c.ram, Roles: c.ram, Faults: c.faults, Speed: c.options.Speed, MaxInstances: c.options.Instances, Log: c.options.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("fc: %w", err)
@@ -276,7 +319,6 @@ func (c *Cloud) Deploy(root string) error {
 
 // deployment is what ${env(…)} in s.yaml finds: the endpoints of the stand-in.
 func (c *Cloud) deployment(name string) (string, bool) {
-	token := sha256.Sum256([]byte(c.account.Token))
 	v, ok := map[string]string{
 		"REGION":              Region,
 		"ACCOUNT_ID":          AccountID,
@@ -284,8 +326,11 @@ func (c *Cloud) deployment(name string) (string, bool) {
 		"OSS_PUBLIC_ENDPOINT": c.url("oss"),
 		"MNS_ENDPOINT":        c.mnsEndpoint(),
 		"ECS_ENDPOINT":        c.url("ecs"),
+		"RAM_ENDPOINT":        c.url("ram"),
 		"STS_ENDPOINT":        c.url("sts"),
-		"API_TOKENS_SHA256":   hex.EncodeToString(token[:]),
+		"JWT_ISSUER":          issuer.Name,
+		"JWT_AUDIENCE":        issuer.Audience,
+		"JWKS_URL":            c.url("fc") + keysPath,
 	}[name]
 	return v, ok
 }
@@ -302,7 +347,7 @@ func (c *Cloud) mnsEndpoint() string {
 func (c *Cloud) Environment() []string {
 	return []string{
 		"API_URL=" + c.url("fc"),
-		"API_TOKEN=" + c.account.Token,
+		"API_TOKEN=" + c.token,
 		"OSS_ENDPOINT=" + c.url("oss"),
 		"MNS_ENDPOINT=" + c.mnsEndpoint(),
 		"MNS_URL=" + c.url("mns"),
@@ -337,6 +382,7 @@ func (c *Cloud) WriteEnvironment() error {
 // Close ends the functions, then the services.
 func (c *Cloud) Close() error {
 	os.Remove(EnvironmentFile(c.options.Dir))
+	c.faults.Close() // what is delayed would outlive the services
 	var errs []error
 	if f := c.fc.Load(); f != nil {
 		errs = append(errs, f.Close())

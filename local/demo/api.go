@@ -96,7 +96,7 @@ func (a api) follow(ctx context.Context, id string) (e export, err error) {
 			last = now
 		}
 		switch e.State {
-		case "completed", "failed", "abandoned":
+		case "completed", "failed", "canceled", "abandoned", "deleted":
 			return e, nil
 		}
 		select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,10 +90,12 @@ func (s *Service) bucket(role, name string) (*oss.Bucket, error) {
 	return b, nil
 }
 
-// checkBucket answers as ECS does when it cannot take the role or the role
-// cannot use the bucket. It costs one call to OSS.
-func (s *Service) checkBucket(_ context.Context, role, name string) error {
-	client, as, err := s.client(role)
+// checkBucket answers as ECS does when it cannot take the role, or the role
+// cannot use the bucket, or an archived object is where one is to be written. It
+// costs one call to OSS and one for each disk.
+func (s *Service) checkBucket(t *task) error {
+	name := t.Bucket
+	client, as, err := s.client(t.Role)
 	if err != nil {
 		return err
 	}
@@ -120,5 +123,30 @@ func (s *Service) checkBucket(_ context.Context, role, name string) error {
 	case got.BucketInfo.SseRule.SSEAlgorithm != "":
 		return errBucketEncrypts
 	}
+	b, err := client.Bucket(name)
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", name, err)
+	}
+	for _, d := range t.Disks {
+		if err := checkObject(b, d.Object); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+func checkObject(b *oss.Bucket, key string) error {
+	header, err := b.GetObjectDetailedMeta(key)
+	var refused oss.ServiceError
+	switch {
+	case err == nil && strings.HasSuffix(header.Get(oss.HTTPHeaderOssStorageClass), "Archive"):
+		return errRestore
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound:
+		return nil
+	case refused.StatusCode == http.StatusForbidden:
+		return errBucketDenied
+	}
+	return fmt.Errorf("look at object %s of bucket %s: %w", key, b.BucketName, err)
 }

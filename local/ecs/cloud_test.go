@@ -128,7 +128,8 @@ type cloud struct {
 func newCloud(t *testing.T, images string, change func(*ecs.Config)) *cloud {
 	t.Helper()
 	c := &cloud{t: t, account: newAccount()}
-	store, err := oss.Open(oss.Config{Dir: t.TempDir(), AccountID: accountID, Region: region, Identities: c.account, RejectV1: true})
+	store, err := oss.Open(oss.Config{Dir: t.TempDir(), AccountID: accountID, Region: region, Identities: c.account, RejectV1: true,
+		Foreign: []oss.Foreign{{Name: "not-ours", OwnerID: "6543210987654321"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,12 +122,12 @@ func subTaskError(err error) (code, message string) {
 		case "AccessDenied", "InvalidAccessKeyId", "SecurityTokenExpired":
 			return errBucketDenied.Code, errBucketDenied.Message
 		case "InvalidObjectState":
-			return "InvalidOSSObject.NeedRestore", "The specified OSS object is a archive object, need restore first."
+			return errRestore.Code, errRestore.Message
 		}
 	}
 	if roleMissing(err) {
 		return errNoRole.Code, errNoRole.Message
 	}
 	// The cause is logged: it may hold the path of a file of this machine.
-	return "ExportImageFailed", "Exporting image is failed, Please contact the administrator."
+	return errFailed.Code, errFailed.Message
 }

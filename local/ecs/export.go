@@ -31,6 +31,8 @@ var (
 	errBucket         = refusal(http.StatusBadRequest, "InvalidOSSBucket.NotFound", "The specified OSS bucket does not exist in this region.")
 	errBucketEncrypts = refusal(http.StatusForbidden, "InvalidOSSBucket.EncryptUnsupported", "Accessing objects from encrypted OSS bucket is not supported.")
 	errBucketDenied   = refusal(http.StatusForbidden, "InvalidOSS.NotAuthorized", "The specified OSS bucket or object is not allowed to access.")
+	errRestore        = refusal(http.StatusBadRequest, "InvalidOSSObject.NeedRestore", "The specified OSS object is a archive object, need restore first.")
+	errFailed         = refusal(http.StatusForbidden, "ExportImageFailed", "Exporting image is failed, Please contact the administrator.")
 	errConcurrent     = refusal(http.StatusForbidden, "ConcurrentQuotaExceed.ExportImage", "The maximum number of concurrent ongoing tasks has been reached. Try again later.")
 	errWeekly         = refusal(http.StatusForbidden, "WeeklyQuotaExceed.ExportImage", "The weekly quota for exported images of this week has been used up.")
 )
@@ -43,7 +45,7 @@ var prefixPattern = regexp.MustCompile(`^[0-9A-Za-z]{1,30}$`)
 
 // exportImage checks, in the order from the cheapest to the dearest, everything
 // that the cloud documents and that can be known here, and queues a task.
-func (s *Service) exportImage(ctx context.Context, r *rpc.Request) (any, error) {
+func (s *Service) exportImage(_ context.Context, r *rpc.Request) (any, error) {
 	if err := s.inRegion(r, "ImageId", "OSSBucket"); err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func (s *Service) exportImage(ctx context.Context, r *rpc.Request) (any, error) 
 	if err := s.admissible(t); err != nil {
 		return nil, err
 	}
-	if err := s.checkBucket(ctx, t.Role, t.Bucket); err != nil {
+	if err := s.checkBucket(t); err != nil {
 		return nil, err
 	}
 	if dry {

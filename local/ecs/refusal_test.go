@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"ecs-image-export/local/ecs"
 	"ecs-image-export/local/ecs/image"
 	"ecs-image-export/local/identity"
 
@@ -52,6 +51,16 @@ func TestExportImageRefusals(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.oss.CreateBucketXml("elsewhere", "<CreateBucketConfiguration><LocationConstraint>oss-cn-beijing</LocationConstraint></CreateBucketConfiguration>"); err != nil {
+		t.Fatal(err)
+	}
+	archive, err := c.oss.Bucket(bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := archive.PutObject("old_m-good_data_xvdb.raw.tar.gz", strings.NewReader("x"), osssdk.ObjectStorageClass(osssdk.StorageArchive)); err != nil {
+		t.Fatal(err)
+	}
 	c.account.setRole("NotTrusting", role{false, exportPolicy})
 	c.account.setRole("Powerless", role{true, identity.Policy{Version: "1"}})
 
@@ -85,6 +94,9 @@ func TestExportImageRefusals(t *testing.T) {
 		{"unknown bucket", params{"OSSBucket": "no-such-bucket"}, "400 InvalidOSSBucket.NotFound"},
 		{"impossible bucket", params{"OSSBucket": "No_Bucket"}, "400 InvalidOSSBucket.NotFound"},
 		{"encrypted bucket", params{"OSSBucket": "encrypted"}, "403 InvalidOSSBucket.EncryptUnsupported"},
+		{"bucket in another region", params{"OSSBucket": "elsewhere"}, "400 InvalidOSSBucket.NotFound"},
+		{"bucket of another account", params{"OSSBucket": "not-ours"}, "403 InvalidOSS.NotAuthorized"},
+		{"archived object in the way", params{"OSSPrefix": "old"}, "400 InvalidOSSObject.NeedRestore"},
 		{"dry run that passes", params{"DryRun": "true"}, "400 DryRunOperation"},
 		{"dry run that fails", params{"DryRun": "true", "ImageId": "m-none"}, "404 InvalidImageId.NotFound"},
 	}
@@ -163,29 +175,5 @@ func TestPermissions(t *testing.T) {
 		if _, err := c.callAs("few", "s", "t", test.action, test.p); refused(err) != test.want {
 			t.Errorf("%s %v: got %q, want %q", test.action, test.p, refused(err), test.want)
 		}
-	}
-}
-
-func TestQuotas(t *testing.T) {
-	t.Parallel()
-	dir := folder(t, map[string][]byte{"a.raw": []byte("x")},
-		with("m-1", disk("system", "xvda", "1", "a.raw")), with("m-2", disk("system", "xvda", "1", "a.raw")), with("m-3", disk("system", "xvda", "1", "a.raw")))
-	c := newCloud(t, dir, func(c *ecs.Config) { c.ConcurrentQuota, c.WeeklyQuota, c.Speed = 1, 2, 1 })
-	export := func(id string) string {
-		_, err := c.call("ExportImage", params{"ImageId": id, "OSSBucket": bucket})
-		return refused(err)
-	}
-	first := c.export(params{"ImageId": "m-1"})
-	if got := export("m-1"); got != "403 ImageIsExporting" {
-		t.Errorf("same image: %q", got)
-	}
-	if got := export("m-2"); got != "403 ConcurrentQuotaExceed.ExportImage" {
-		t.Errorf("second image: %q", got)
-	}
-	c.must("CancelTask", params{"TaskId": first})
-	second := c.export(params{"ImageId": "m-2"})
-	c.must("CancelTask", params{"TaskId": second})
-	if got := export("m-3"); got != "403 WeeklyQuotaExceed.ExportImage" {
-		t.Errorf("third of the week: %q", got)
 	}
 }

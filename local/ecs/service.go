@@ -70,8 +70,9 @@ type Config struct {
 	// Concurrent is how many tasks run at once; others wait. 2 by default.
 	Concurrent int
 	// ConcurrentQuota is how many tasks may run or wait at once, and
-	// WeeklyQuota how many may be started from Monday to Sunday (UTC+8), failed
-	// and canceled ones too. The cloud publishes no figures: 0 means no limit.
+	// WeeklyQuota how many may be started from Monday to Sunday (UTC+8; Speed
+	// shortens the week), failed and canceled ones too. The cloud publishes no
+	// figures: 0 means no limit.
 	ConcurrentQuota, WeeklyQuota int
 	// MaxDataDisks and MaxDataDiskGiB are the limits in the text of
 	// InvalidImage.DiskAmountOrSize: 4 and 500 by default. MaxSystemDiskGiB is
@@ -81,7 +82,7 @@ type Config struct {
 	// cloud publishes no figure: 0 means for ever.
 	Retention time.Duration
 
-	Now func() time.Time // time stamps; nil means time.Now
+	Now func() time.Time // of tasks and quotas; nil means time.Now
 	Log *slog.Logger     // failed exports; nil means nowhere
 }
 
@@ -130,7 +131,7 @@ func Open(c Config) (*Service, error) {
 	s.ctx, s.close = context.WithCancelCause(context.Background())
 	s.rpc = &rpc.Service{
 		Product: "Ecs", Version: "2014-05-26", Host: "ecs-" + s.Region + ".aliyuncs.com",
-		Identities: s.Identities, Actions: s.actions(), Unbuilt: unbuilt, Now: s.Now,
+		Identities: s.Identities, Actions: s.actions(), Unbuilt: unbuilt, Refusals: refusals,
 	}
 	s.resume()
 	return s, nil

@@ -145,7 +145,7 @@ func (s *Service) admissible(t *task) error {
 
 func (s *Service) admissibleLocked(t *task) error {
 	active, week := 0, 0
-	monday := weekOf(s.Now())
+	monday := s.weekOf(s.Now())
 	for _, other := range s.tasks {
 		if !other.Created.Before(monday) {
 			week++
@@ -167,11 +167,11 @@ func (s *Service) admissibleLocked(t *task) error {
 	return nil
 }
 
-// weekOf returns the start of the week of a time, Monday at midnight in UTC+8.
-func weekOf(t time.Time) time.Time {
-	t = t.In(time.FixedZone("UTC+8", 8*60*60))
-	days := (int(t.Weekday()) + 6) % 7
-	return time.Date(t.Year(), t.Month(), t.Day()-days, 0, 0, 0, 0, t.Location())
+// weekOf returns the start of the quota's week at a time: Monday at midnight in
+// UTC+8. At speed N a week lasts the N-th part, as what is waited for elsewhere.
+func (s *Service) weekOf(t time.Time) time.Time {
+	monday := time.Date(1970, 1, 5, 0, 0, 0, 0, time.FixedZone("UTC+8", 8*60*60))
+	return monday.Add(t.Sub(monday).Truncate(s.scaled(7 * 24 * time.Hour)))
 }
 
 // accept makes a task of the export, unless another call came first.

@@ -18,7 +18,7 @@ const (
 func (s *Service) enqueue(all ...pending) error {
 	now := s.config.Now()
 	for i := range all {
-		all[i].Accepted, all[i].Due = now, now
+		all[i].Accepted, all[i].Due = now, now.Add(all[i].late)
 	}
 	return s.queue.add(all...)
 }

@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"ecs-image-export/local/faults"
 	"ecs-image-export/local/identity"
 	"ecs-image-export/local/syaml"
 )
@@ -39,6 +40,8 @@ type Config struct {
 	// functions' and the triggers' roles.
 	Identities identity.Source
 	Roles      identity.Roles
+	// Faults happen to the events of triggers; nil means that none do.
+	Faults *faults.Table
 	// Speed divides the periods of timers. Zero means 1.
 	Speed float64
 	// MaxInstances is how many instances one function may have; further requests

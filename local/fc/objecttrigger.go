@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ecs-image-export/events"
+	"ecs-image-export/local/faults"
 	"ecs-image-export/local/syaml"
 )
 
@@ -50,7 +51,7 @@ func (s *Service) OnObjectEvent(ctx context.Context, e events.ObjectEvent) error
 	if len(all) == 0 {
 		return nil
 	}
-	return s.enqueue(all...)
+	return s.fire(faults.OSS, all...)
 }
 
 // matches says whether a trigger is for a record: bucket, event, prefix and

@@ -25,6 +25,7 @@ type pending struct {
 	Refused  int       `json:"refused"` // in a row, that did not reach it
 
 	sequence uint64
+	late     time.Duration // how long a fault holds it up, before it is in the queue
 }
 
 // queue keeps pending invocations on disk and tells which one is due next.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ecs-image-export/events"
+	"ecs-image-export/local/faults"
 	"ecs-image-export/local/syaml"
 
 	"github.com/robfig/cron/v3"
@@ -63,7 +64,7 @@ func (s *Service) tick(f *function, t syaml.Trigger, schedule cron.Schedule) {
 			// overlap here that are far apart in the cloud.
 			continue
 		}
-		s.report(s.enqueue(p))
+		s.report(s.fire(faults.Timer, p))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"ecs-image-export/local/faults"
 	"ecs-image-export/local/syaml"
 )
 
@@ -51,5 +52,5 @@ func (s *Service) onMessage(ctx context.Context, f *function, t syaml.Trigger, e
 		s.warn("%s: trigger %s does not fire: %v", f.Name, t.Name, err)
 		return err
 	}
-	return s.enqueue(pending{ID: newRequestID(s.config.Now()), Function: f.Name, Payload: event, Source: "trigger " + t.Name})
+	return s.fire(faults.MNSTopic, pending{ID: newRequestID(s.config.Now()), Function: f.Name, Payload: event, Source: "trigger " + t.Name})
 }

@@ -136,25 +136,29 @@ func (s *Service) putBucket(w http.ResponseWriter, r *request) error {
 		case asError(err).Code != errNoSuchBucket.Code:
 			return err
 		}
-		if tx.Bucket(bucketsRoot).Stats().KeyN >= maxBuckets {
+		if tx.Bucket(bucketsRoot).Stats().KeyN-len(s.foreign) >= maxBuckets {
 			return &errTooManyBuckets
 		}
 		if acl != "" {
 			b.ACL = acl
 		}
-		if _, err := tx.Bucket(objectsRoot).CreateBucket([]byte(r.bucket)); err != nil {
-			return err
-		}
-		if _, err := tx.Bucket(uploadsRoot).CreateBucket([]byte(r.bucket)); err != nil {
-			return err
-		}
-		return saveBucket(tx, b)
+		return makeBucket(tx, b)
 	})
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/"+r.bucket)
 	return s.ok(w, r)
+}
+
+// makeBucket stores a bucket that is not there.
+func makeBucket(tx *bbolt.Tx, b *bucket) error {
+	for _, root := range [][]byte{objectsRoot, uploadsRoot} {
+		if _, err := tx.Bucket(root).CreateBucket([]byte(b.Name)); err != nil {
+			return err
+		}
+	}
+	return saveBucket(tx, b)
 }
 
 func (s *Service) deleteBucket(w http.ResponseWriter, r *request) error {
@@ -220,7 +224,7 @@ func (s *Service) listBuckets(w http.ResponseWriter, r *request) error {
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketsRoot).Cursor()
 		for k, v := c.Seek([]byte(max(out.Prefix, out.Marker))); k != nil && strings.HasPrefix(string(k), out.Prefix); k, v = c.Next() {
-			if string(k) == out.Marker {
+			if _, foreign := s.foreign[string(k)]; foreign || string(k) == out.Marker {
 				continue
 			}
 			if len(out.Buckets.Bucket) == limit {
@@ -270,7 +274,7 @@ func (s *Service) getBucketInfo(w http.ResponseWriter, r *request) error {
 	}
 	i := info{
 		bucketXML: b.xml(), AccessMonitor: "Disabled", CrossRegionReplication: "Disabled", DataRedundancyType: b.Redundancy,
-		TransferAcceleration: "Disabled", Versioning: b.Versioning, Owner: s.owner(), ServerSideEncryptionRule: rule,
+		TransferAcceleration: "Disabled", Versioning: b.Versioning, Owner: s.ownerOf(r.bucket), ServerSideEncryptionRule: rule,
 	}
 	i.AccessControlList.Grant = b.ACL
 	return s.writeXML(w, r, "BucketInfo", struct{ Bucket info }{i})

@@ -52,6 +52,9 @@ func (s *Service) openSource(r *request) (copySource, readable, error) {
 	if e != nil {
 		return src, readable{}, e
 	}
+	if e := s.checkOwner(src.bucket, "GetObject"); e != nil {
+		return src, readable{}, e
+	}
 	if r.caller != nil {
 		e = s.authorize(r, "oss:GetObject", arn(s.cfg.AccountID, src.bucket, src.key))
 	} else {

@@ -43,6 +43,8 @@ type Config struct {
 	// Deliver is handed every object event at least once, until it returns nil.
 	// With a nil Deliver no events are recorded.
 	Deliver func(context.Context, events.ObjectEvent) error
+	// Foreign are buckets of other accounts.
+	Foreign []Foreign
 	// RejectV1 refuses V1 signatures, as OSS does for accounts that were made
 	// after March 2025 and buckets made after September 2025.
 	RejectV1 bool
@@ -57,6 +59,8 @@ type Service struct {
 	cfg   Config
 	db    *bbolt.DB
 	blobs *blobStore
+	// foreign are the buckets of other accounts, by name.
+	foreign map[string]Foreign
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -89,6 +93,10 @@ func Open(cfg Config) (*Service, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{cfg: cfg, db: db, blobs: blobs, stop: stop, wake: make(chan struct{}, 1)}
+	if err := s.openForeign(); err != nil {
+		stop()
+		return nil, errors.Join(fmt.Errorf("open oss: buckets of other accounts: %w", err), db.Close())
+	}
 	if cfg.Deliver != nil {
 		s.done.Go(func() { s.deliverEvents(ctx) })
 	}

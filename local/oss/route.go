@@ -49,6 +49,9 @@ func (s *Service) serve(w http.ResponseWriter, r *request) *Error {
 	if e := s.authenticate(r); e != nil {
 		return e
 	}
+	if e := s.checkOwner(r.bucket, op.name); e != nil {
+		return e
+	}
 	if op.action != "" {
 		if e := s.authorize(r, op.action, r.resource(s.cfg.AccountID)); e != nil {
 			return e

@@ -26,7 +26,8 @@ var (
 // bucket is what is known of a bucket besides its objects.
 type bucket struct {
 	Name         string         `json:"name"`
-	Location     string         `json:"location"` // oss-<region>
+	Owner        string         `json:"owner,omitempty"` // of another account's; "" is this account
+	Location     string         `json:"location"`        // oss-<region>
 	StorageClass string         `json:"storageClass"`
 	Redundancy   string         `json:"redundancy"`
 	ACL          string         `json:"acl"`

@@ -29,6 +29,23 @@ var (
 	errVersionID       = bad("InvalidParameter.VersionId.Format", `The format of the parameter - "VersionId" is incorrect.`)
 )
 
+// refusals are those of RAM's operations that are built here.
+var refusals = []*rpc.Error{
+	errNoRole, errNoPolicy, errNoVersion, errNotAttached, errRoleExists, errPolicyExists, errAttached, errRoleInUse,
+	errPolicyInUse, errPolicyVersions, errDefaultVersion, errTooManyRoles, errTooManyPolicies, errTooManyVersions,
+	errTooManyAttached, errPolicyType, errVersionID, errLength("RoleName"), errChars("RoleName"),
+	errLength("AssumeRolePolicyDocument"), errLength("Description"), errLength("PolicyName"), errChars("PolicyName"),
+	errLength("PolicyDocument"), noPermission(nil, "", ""),
+	bad("MalformedPolicyDocument", "The policy document is malformed."),
+}
+
+// refusalsOfSTS are those of AssumeRole.
+var refusalsOfSTS = []*rpc.Error{
+	errRoleARN, errSessionName, errPolicyGrammar, errPolicySize, errNotAuthorized(),
+	bad("InvalidParameter.DurationSeconds", "The Min/Max value of DurationSeconds is 15min/1hr."),
+	notFound("EntityNotExist.Role", "The role not exists."),
+}
+
 func bad(code, message string) *rpc.Error {
 	return &rpc.Error{Status: http.StatusBadRequest, Code: code, Message: message}
 }

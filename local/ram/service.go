@@ -17,6 +17,7 @@ func (s *Service) ramService() *rpc.Service {
 		Host:       "ram.aliyuncs.com",
 		Identities: s,
 		Denied:     noPermission,
+		Refusals:   refusals,
 		Now:        s.now,
 		Actions: []rpc.Action{
 			{Name: "CreateRole", Resource: roles, Required: []string{"RoleName", "AssumeRolePolicyDocument"}, Do: s.createRole},
@@ -64,6 +65,7 @@ func (s *Service) stsService() *rpc.Service {
 		Host:       "sts." + s.cfg.Region + ".aliyuncs.com",
 		Identities: s,
 		Denied:     func(*rpc.Request, string, string) *rpc.Error { return errNotAuthorized() },
+		Refusals:   refusalsOfSTS,
 		Now:        s.now,
 		Actions: []rpc.Action{
 			{Name: "AssumeRole", Resource: s.assumedResource, Required: []string{"RoleArn", "RoleSessionName"}, Do: s.assumeRole},

@@ -34,6 +34,9 @@ type Service struct {
 	// Unbuilt names the actions that the real service has and this one has not:
 	// they are answered with 501 NotImplemented, all others with 404.
 	Unbuilt []string
+	// Refusals are the errors that the product's own documents list, for
+	// Documented. Where a code is listed twice the first one counts.
+	Refusals []*Error
 	// Denied makes the error for a caller without permission; nil means the
 	// Forbidden.RAM that ECS gives.
 	Denied func(r *Request, action, resource string) *Error

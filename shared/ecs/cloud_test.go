@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	osssdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 
@@ -162,6 +165,28 @@ func TestAnExportFromEndToEnd(t *testing.T) {
 	}
 	if _, err := c.TaskAttribute(t.Context(), "t-none"); !errors.Is(err, ecs.ErrTaskNotFound) {
 		t.Errorf("no task: %v", err)
+	}
+}
+
+func TestOwnImages(t *testing.T) {
+	t.Parallel()
+	c, _, ids := cloud(t)
+	var got []string
+	for page := 1; page <= 3; page++ {
+		images, total, err := c.OwnImages(t.Context(), page, 1)
+		if err != nil || total != len(ids) {
+			t.Fatalf("page %d of %d images: %v", page, total, err)
+		}
+		for _, i := range images {
+			got = append(got, i.ID)
+			if i.Progress != "100%" || i.OwnerAlias != "self" || len(i.Raw) == 0 || len(i.Disks) == 0 {
+				t.Errorf("got %+v", i)
+			}
+		}
+	}
+	slices.Sort(got)
+	if d := cmp.Diff(ids, got); d != "" {
+		t.Error(d)
 	}
 }
 

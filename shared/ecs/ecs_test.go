@@ -131,7 +131,7 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := ecs.Image{
-		ID: "m-1", Name: "web", Status: "Available", OwnerAlias: "self", OSType: "linux", OSName: "Ubuntu 22.04", Platform: "Ubuntu",
+		ID: "m-1", Name: "web", Status: "Available", Progress: "100%", OwnerAlias: "self", OwnerID: "123", OSType: "linux", OSName: "Ubuntu 22.04", Platform: "Ubuntu",
 		Architecture: "x86_64", SizeGiB: 40, CreatedAt: time.Date(2019, 11, 15, 6, 7, 5, 0, time.UTC), Raw: []byte(sampleImage),
 		Disks: []ecs.Disk{
 			{Role: "system", Device: "/dev/xvda", SizeGiB: 40, SnapshotID: "s-1"},
@@ -139,6 +139,36 @@ func TestImage(t *testing.T) {
 		},
 	}
 	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestWhatTheListAsksForAndWhoOwnsTheImages(t *testing.T) {
+	t.Parallel()
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		// Without the status, ECS lists available images only.
+		if q.Get("ImageOwnerAlias") != "self" || strings.Count(q.Get("Status"), ",") != 5 || q.Get("PageNumber") != "3" || q.Get("PageSize") != "50" {
+			t.Errorf("asked for %v", q)
+		}
+		_, _ = io.WriteString(w, `{"TotalCount":104,"Images":{"Image":[
+			{"ImageId":"m-1","ImageOwnerId":1234567890123456,"IsPublic":true,"Progress":"12%","Status":"Creating"},
+			{"ImageId":"m-2","ImageOwnerId":"1234567890123456","IsPublic":"false"},
+			{"ImageId":"m-3","ImageOwnerId":0},
+			{"ImageId":"m-4"}]}}`)
+	})
+	images, total, err := c.OwnImages(t.Context(), 3, 50)
+	if err != nil || total != 104 {
+		t.Fatalf("%d, %v", total, err)
+	}
+	for i := range images {
+		images[i].Raw = nil
+	}
+	want := []ecs.Image{
+		{ID: "m-1", OwnerID: "1234567890123456", Public: true, Progress: "12%", Status: "Creating"},
+		{ID: "m-2", OwnerID: "1234567890123456"}, {ID: "m-3"}, {ID: "m-4"},
+	}
+	if d := cmp.Diff(want, images); d != "" {
 		t.Error(d)
 	}
 }
@@ -259,5 +289,29 @@ func TestNoTask(t *testing.T) {
 	}
 	if _, err := client(t, say(200, `{"TaskId":"t-2"}`)).TaskAttribute(t.Context(), "t-1"); err == nil || errors.Is(err, ecs.ErrTaskNotFound) {
 		t.Errorf("about another: %v", err)
+	}
+}
+
+func TestCancelTask(t *testing.T) {
+	t.Parallel()
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		if q.Get("Action") != "CancelTask" || q.Get("RegionId") == "" || q.Get("TaskId") != "t-1" {
+			t.Errorf("asked %v", q)
+		}
+		say(http.StatusOK, `{"RequestId":"R"}`)(w, r)
+	})
+	if err := c.CancelTask(t.Context(), "t-1"); err != nil {
+		t.Error(err)
+	}
+	for code, meaning := range map[string]error{
+		"InvalidTaskId.NotFound": ecs.ErrTaskNotFound, "InvalidTaskId.TaskActionNotSupport": nil,
+		"InvalidTaskId.IncorrectTaskStatus": nil, "CancelTaskFailed": nil, "Forbidden.RAM": ecs.ErrForbidden,
+	} {
+		c := client(t, say(http.StatusForbidden, `{"Code":"`+code+`","Message":"no","RequestId":"R"}`))
+		err := c.CancelTask(t.Context(), "t-1")
+		if refusal, ok := ecs.Refusal(err); !ok || refusal.Code != code || meaning != nil && !errors.Is(err, meaning) {
+			t.Errorf("%s: %v", code, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"ecs-image-export/shared/rpc"
@@ -28,7 +29,10 @@ const everyStatus = ImageCreating + "," + ImageWaiting + "," + ImageAvailable + 
 type Image struct {
 	ID, Name, Family string
 	Status           string // one of the constants
+	Progress         string // of its creation, such as "100%"
 	OwnerAlias       string // self for custom images, system, others, marketplace
+	OwnerID          string // account id; blank if ECS does not tell
+	Public           bool   // published as a community image
 	OSType           string // linux, windows
 	OSName           string
 	Platform         string // such as "Ubuntu" or "Windows Server 2022"
@@ -63,6 +67,9 @@ type wireImage struct {
 	ImageName          rpc.Text
 	ImageFamily        rpc.Text
 	ImageOwnerAlias    rpc.Text
+	ImageOwnerID       rpc.Text `json:"ImageOwnerId"`
+	IsPublic           rpc.Bool
+	Progress           rpc.Text
 	OSType             rpc.Text
 	OSName             rpc.Text
 	Platform           rpc.Text
@@ -108,6 +115,41 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	return Image{}, fmt.Errorf("image %s: %w", id, ErrImageNotFound)
 }
 
+// MaxImages is how many images one call lists.
+const MaxImages = 100
+
+// OwnImages lists custom images of the account in whatever status: page counts
+// from 1, and has size of them, MaxImages at most. The total is that of all pages.
+func (c *Client) OwnImages(ctx context.Context, page, size int) (images []Image, total int, err error) {
+	var answer struct {
+		TotalCount rpc.Int
+		Images     struct{ Image []json.RawMessage }
+	}
+	err = c.rpc.Call(ctx, "DescribeImages", map[string]string{
+		"RegionId": c.region, "ImageOwnerAlias": "self", "Status": everyStatus,
+		"PageNumber": strconv.Itoa(page), "PageSize": strconv.Itoa(size),
+	}, &answer, rpc.Read)
+	if err != nil {
+		return nil, 0, explain(err)
+	}
+	for i, raw := range answer.Images.Image {
+		image, err := readImage(raw)
+		if err != nil {
+			return nil, 0, fmt.Errorf("image %d of page %d: %w", i+1, page, err)
+		}
+		images = append(images, image)
+	}
+	return images, int(answer.TotalCount), nil
+}
+
+// owner is an account id. Zero is that of nobody.
+func owner(id rpc.Text) string {
+	if id == "0" {
+		return ""
+	}
+	return string(id)
+}
+
 func readImage(raw json.RawMessage) (Image, error) {
 	var w wireImage
 	if err := json.Unmarshal(raw, &w); err != nil {
@@ -115,7 +157,8 @@ func readImage(raw json.RawMessage) (Image, error) {
 	}
 	image := Image{
 		ID: string(w.ImageID), Name: string(w.ImageName), Family: string(w.ImageFamily), Status: string(w.Status),
-		OwnerAlias: string(w.ImageOwnerAlias), OSType: string(w.OSType), OSName: string(w.OSName),
+		Progress: string(w.Progress), OwnerAlias: string(w.ImageOwnerAlias), OwnerID: owner(w.ImageOwnerID), Public: bool(w.IsPublic),
+		OSType: string(w.OSType), OSName: string(w.OSName),
 		Platform: string(w.Platform), Architecture: string(w.Architecture), ProductCode: string(w.ProductCode),
 		Description: string(w.Description), SizeGiB: int64(w.Size), CreatedAt: w.CreationTime.Time, Raw: raw,
 	}

@@ -91,6 +91,13 @@ func (c *Client) TasksByImage(ctx context.Context, imageID string) ([]Task, erro
 	return nil, fmt.Errorf("tasks of image %s: more than %d", imageID, maxPages*MaxTasks)
 }
 
+// CancelTask ends an export task. What the task had written stays. ECS refuses a
+// task that does not run, be it that it still waits or that it has ended. Nothing
+// is lost by repeating the call.
+func (c *Client) CancelTask(ctx context.Context, id string) error {
+	return explain(c.rpc.Call(ctx, "CancelTask", map[string]string{"RegionId": c.region, "TaskId": id}, nil, rpc.Read))
+}
+
 func (c *Client) tasks(ctx context.Context, params map[string]string, number int) ([]Task, int, error) {
 	var answer struct {
 		TotalCount rpc.Int

@@ -19,8 +19,19 @@ type Policy struct {
 	// ArrivalGrace is how long after its task finished a disk object may stay
 	// away before the export fails.
 	ArrivalGrace time.Duration
-	// MaxAge ends an export that nothing else ends.
-	MaxAge time.Duration
+	// CancelGrace is how long after a look that found nothing of a canceled
+	// export another must find nothing too. No function lives so long, not by
+	// the slowest clock, and ECS writes nothing of an ended task so late.
+	CancelGrace time.Duration
+	// MaxAge ends an export that nothing else ends, and a cancel too. It counts from when the
+	// export left the queue, MaxQueued from its arrival while it is in it.
+	MaxAge, MaxQueued time.Duration
+	// QueueWait is the time between two looks at an export that waits, and
+	// between two calls against a weekly quota.
+	QueueWait time.Duration
+	// Tasks is how many tasks this deployment lets run at once; 0 leaves that to
+	// ECS.
+	Tasks int
 }
 
 // maxAttempts bounds the submissions of one export. Each follows one whose fate
@@ -31,10 +42,10 @@ const maxAttempts = 5
 const (
 	CodeUnconfirmed  = "SubmissionUnconfirmed"
 	CodeTaskFailed   = "TaskFailed"
-	CodeTaskCanceled = "TaskCanceled"
 	CodeTaskVanished = "TaskVanished"
 	CodeDiskMissing  = "DiskMissing"
 	CodeMaxAge       = "MaxAgeExceeded"
+	CodeMaxQueued    = "MaxQueuedExceeded"
 )
 
 // Question is something to look at before deciding.
@@ -46,6 +57,9 @@ const (
 	AskFailure                        // Seen.Task.Failure: why that task failed
 	AskCandidates                     // Seen.Candidates: tasks of the image that may be ours
 	AskObjects                        // Seen.Objects, Listed, Uploads: what lies under the prefix
+	AskQueue                          // Seen.Queue: who waits
+	AskImage                          // Seen.ImageBusy: whether any task of the image runs
+	AskSlot                           // Seen.Slot: take one of the deployment's slots
 )
 
 // Seen is what one step has found out so far. The zero value has seen nothing.
@@ -65,6 +79,15 @@ type Seen struct {
 	Uploads bool
 	// Submission is the answer to our own call of ExportImage.
 	Submission *Submission
+	// Queue is who waits; nil means not asked. ImageBusy says that a task of the
+	// image runs, Slot that the deployment's limit leaves this export a task.
+	Queue     *Queue
+	ImageBusy *bool
+	Slot      *bool
+	// StopAsked is the answer to our own call of CancelTask, Cleared what this
+	// step removed from the bucket.
+	StopAsked *StopAsked
+	Cleared   *Cleared
 	// Blind is why the cloud refuses an answer or the manifest: a permission
 	// or the bucket is gone. Only a person can mend that.
 	Blind string
@@ -121,10 +144,12 @@ type Submission struct {
 	// Busy is a refusal because the image is being exported already. The
 	// running task may be ours, from an attempt whose answer was lost.
 	Busy bool
+	// Limit is what the refusal says to wait for; 0 if waiting is no use.
+	Limit Limit
 }
 
-// Action is what to do next: one of Ask, Submit, Append, PutManifest, Wait and
-// Done.
+// Action is what to do next: one of Ask, Submit, Append, PutManifest, CancelTask,
+// Clear, Wait and Done.
 type Action interface{ action() }
 
 // Ask wants the answer to a question before it can decide.
@@ -158,17 +183,19 @@ func (Done) action()        {}
 func Decide(x Export, s Seen, p Policy, now time.Time) Action {
 	// What a call learned is recorded whatever has happened to the log since.
 	if sub := s.Submission; sub != nil && sub.TaskID != "" && !x.knows(sub.TaskID) {
-		state := x.State
-		if state == Submitting {
-			state = Exporting
+		if x.State == Submitting || x.State == Queued {
+			return x.began(Line{Task: &Task{ID: sub.TaskID}})
 		}
-		return Append{[]Line{{State: state, Task: &Task{ID: sub.TaskID}}}}
+		return Append{[]Line{{State: x.State, Task: &Task{ID: sub.TaskID}}}}
 	}
 	if x.State.Terminal() {
 		return Done{}
 	}
-	if s.Blind != "" && now.Sub(x.CreatedAt) > p.MaxAge {
-		return failed(CodeMaxAge, fmt.Sprintf("The export was not complete %v after it was asked for, and how far it is can't be found out: %s", p.MaxAge, s.Blind))
+	if x.State == Canceling && s.Blind != "" && now.Sub(x.Since) > p.MaxAge {
+		return x.stopWaiting(p, s.Blind)
+	}
+	if x.State != Canceling && s.Blind != "" && now.Sub(x.Started) > p.MaxAge && (x.State != Queued || now.Sub(x.CreatedAt) > p.MaxQueued) {
+		return x.failed(s, CodeMaxAge, fmt.Sprintf("The export was not complete %v after it was asked for, and how far it is can't be found out: %s", p.MaxAge, s.Blind))
 	}
 	if x.State == Exporting || x.State == Exported {
 		if lines := x.landing(s.Objects); len(lines) > 0 {
@@ -177,14 +204,18 @@ func Decide(x Export, s Seen, p Policy, now time.Time) Action {
 	}
 	switch x.State {
 	case Requested:
-		if now.Sub(x.CreatedAt) > p.MaxAge {
+		if now.Sub(x.Started) > p.MaxAge {
 			return x.tooOld(s, p)
 		}
-		return claim(1, p, now)
+		return x.turn(s, p, now)
+	case Queued:
+		return x.queued(s, p, now)
 	case Submitting:
 		return x.submitting(s, p, now)
 	case Exporting:
 		return x.exporting(s, p, now)
+	case Canceling:
+		return x.canceling(s, p, now)
 	default: // Exported
 		return x.exported(s, p, now)
 	}
@@ -195,9 +226,11 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 		switch sub := s.Submission; {
 		case sub == nil && now.Before(x.Attempt.Until):
 			return Submit{x.Attempt.Until}
-		case sub != nil && sub.Refused != nil && (!sub.Busy || x.Attempt.Number == 1):
+		case sub != nil && sub.Refused != nil && (sub.Limit != 0 || sub.Busy && x.Attempt.Number == 1):
 			// After a first attempt nothing of ours can be running, so a
 			// busy image is somebody else's export.
+			return x.refused(*sub, p, now)
+		case sub != nil && sub.Refused != nil && !sub.Busy:
 			return Append{[]Line{{State: Failed, Failure: sub.Refused}}}
 		}
 	}
@@ -207,15 +240,10 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 	if !s.Listed {
 		return Ask{AskObjects}
 	}
-	task, reason := x.adopt(s)
-	if reason != "" {
-		line := Line{State: Exporting, Reason: reason}
-		if task != nil {
-			line.Task = &Task{ID: task.ID, CreatedAt: task.CreatedAt}
-		}
-		return Append{[]Line{line}}
+	if act := x.adopted(s); act != nil {
+		return act
 	}
-	if now.Sub(x.CreatedAt) > p.MaxAge {
+	if now.Sub(x.Started) > p.MaxAge {
 		return x.tooOld(s, p)
 	}
 	// The claimant may still call until its claim has ended by every clock.
@@ -225,14 +253,44 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 	// While any export of the image runs, ECS would refuse another; and the
 	// running one may turn out to be ours.
 	if running(s.Candidates) != nil {
+		if s.Queue == nil {
+			return Ask{AskQueue}
+		}
+		if me, place := s.Queue.Find(x.ID); place >= 0 && me.ImageID == "" {
+			return StandAside{} // who waits for something else need not wait for this image
+		}
 		return Wait{x.nextLook(p, now)}
 	}
 	if x.Attempt.Number >= maxAttempts {
 		return x.fail(s, CodeUnconfirmed, fmt.Sprintf(
-			"ExportImage was called %d times, was throttled or gave no clear answer, and ECS shows no task of this export. Submit the export again; if it fails again, look at the service health of ECS in %s.",
+			"ExportImage was called %d times and gave no clear answer, and ECS shows no task of this export. Submit the export again; if it fails again, look at the service health of ECS in %s.",
 			x.Attempt.Number, x.Request.RegionID))
 	}
-	return claim(x.Attempt.Number+1, p, now)
+	return x.turn(s, p, now)
+}
+
+// adopted goes on with an export of which there is proof that a call of ours
+// reached ECS. It returns nil if there is none.
+func (x Export) adopted(s Seen) Action {
+	task, reason := x.adopt(s)
+	if reason == "" {
+		return nil
+	}
+	line := Line{Reason: reason}
+	if task != nil {
+		line.Task = &Task{ID: task.ID, CreatedAt: task.CreatedAt}
+	}
+	return x.began(line)
+}
+
+// began records a task. An export that has one was submitted, if only by a call
+// whose answer came late.
+func (x Export) began(line Line) Action {
+	line.State = Exporting
+	if x.State == Queued {
+		return Append{[]Line{{State: Submitting}, line}}
+	}
+	return Append{[]Line{line}}
 }
 
 // adopt looks for proof that one of our calls reached ECS. reason is empty if
@@ -268,13 +326,13 @@ func (x Export) exporting(s Seen, p Policy, now time.Time) Action {
 		}
 		return x.fail(s, s.Task.Failure.Code, s.Task.Failure.Message)
 	case TaskDeleted:
-		return x.fail(s, CodeTaskCanceled, fmt.Sprintf("Task %s was canceled outside this system. Submit the export again if it is still wanted.", x.Task.ID))
+		return Append{[]Line{{State: Canceling, Task: &s.Task.Task, Reason: fmt.Sprintf("task %s was canceled outside this system", x.Task.ID)}}}
 	case TaskGone:
 		if now.Sub(x.Since) > p.VanishedAfter {
 			return x.vanished(s)
 		}
 	}
-	if now.Sub(x.CreatedAt) > p.MaxAge {
+	if now.Sub(x.Started) > p.MaxAge {
 		return x.tooOld(s, p)
 	}
 	return Wait{x.nextLook(p, now)}
@@ -297,7 +355,7 @@ func (x Export) identify(s Seen, p Policy, now time.Time) Action {
 			return x.vanished(s)
 		}
 	}
-	if now.Sub(x.CreatedAt) > p.MaxAge {
+	if now.Sub(x.Started) > p.MaxAge {
 		return x.tooOld(s, p)
 	}
 	return Wait{x.nextLook(p, now)}
@@ -343,18 +401,22 @@ func (x Export) fail(s Seen, code, message string) Action {
 	if x.State != Requested && !s.Listed {
 		return Ask{AskObjects}
 	}
-	return failed(code, message)
+	return x.failed(s, code, message)
 }
 
 // maxMessage is the longest message of a failure, in bytes. It holds names and
 // texts of others, and an event has to have room for it.
 const maxMessage = 2000
 
-func failed(code, message string) Action {
+func (x Export) failed(s Seen, code, message string) Action {
+	return Append{[]Line{{State: Failed, Failure: &Failure{Code: code, Message: shortened(message)}, Reason: x.kept(s)}}}
+}
+
+func shortened(message string) string {
 	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+		return strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
-	return Append{[]Line{{State: Failed, Failure: &Failure{Code: code, Message: message}}}}
+	return message
 }
 
 func (x Export) tooOld(s Seen, p Policy) Action {
@@ -450,7 +512,7 @@ func (x Export) nextLook(p Policy, now time.Time) time.Duration {
 	if len(x.Missing()) == 0 {
 		return p.LookMin
 	}
-	return between(p.LookMin, now.Sub(x.CreatedAt)/4, p.LookMax)
+	return between(p.LookMin, now.Sub(x.Started)/4, p.LookMax)
 }
 
 func between(low, d, high time.Duration) time.Duration { return max(low, min(d, high)) }

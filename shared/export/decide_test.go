@@ -15,6 +15,8 @@ var (
 		LookMin: 15 * time.Second, LookMax: 5 * time.Minute,
 		SubmitTimeout: 15 * time.Second, ClockSkew: time.Minute,
 		VanishedAfter: 10 * time.Minute, ArrivalGrace: 30 * time.Minute, MaxAge: 72 * time.Hour,
+		CancelGrace: 150 * time.Second,
+		QueueWait:   20 * time.Minute, MaxQueued: 14 * 24 * time.Hour,
 	}
 	demo = Request{
 		ImageID: "m-bp1demo00000000000001", ImageName: "demo", RegionID: "cn-hangzhou", Bucket: "image-exports",
@@ -75,7 +77,7 @@ func TestDecide(t *testing.T) {
 		want Action
 	}{
 		"requested: claim the submission": {
-			log: []Line{requested}, now: seconds(5),
+			log: []Line{requested}, seen: Seen{Queue: &Queue{}}, now: seconds(5),
 			want: Append{[]Line{{State: Submitting, Attempt: &Attempt{Number: 1, Until: seconds(20)}}}},
 		},
 		"requested too long ago: give up": {
@@ -104,10 +106,6 @@ func TestDecide(t *testing.T) {
 			log: []Line{requested, mine}, seen: Seen{Submission: &Submission{Refused: &Failure{Code: "InvalidOSSPrefix.Malformed"}}}, now: seconds(5),
 			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: "InvalidOSSPrefix.Malformed"}}}},
 		},
-		"my first call met a busy image: that is somebody else": {
-			log: []Line{requested, mine}, seen: Seen{Submission: busy}, now: seconds(5),
-			want: Append{[]Line{{State: Failed, Failure: busy.Refused}}},
-		},
 		"my second call met a busy image: that may be my first": {
 			log: []Line{requested, submitting, {State: Submitting, Nonce: "me", Attempt: &Attempt{2, seconds(100)}}}, seen: Seen{Submission: busy}, now: seconds(90),
 			want: Ask{AskCandidates},
@@ -125,11 +123,11 @@ func TestDecide(t *testing.T) {
 			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true}, now: seconds(35), want: Wait{40 * time.Second},
 		},
 		"another's claim that has run out, no trace: submit again": {
-			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true}, now: seconds(76),
+			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(76),
 			want: Append{[]Line{{State: Submitting, Attempt: &Attempt{2, seconds(91)}}}},
 		},
 		"another's claim that has run out, a task without proof runs: wait": {
-			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true}, now: seconds(80), want: Wait{20 * time.Second},
+			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true, Queue: &Queue{}}, now: seconds(80), want: Wait{20 * time.Second},
 		},
 		"the fifth claim has run out: give up": {
 			log:  []Line{requested, {State: Submitting, Attempt: &Attempt{5, seconds(15)}}},
@@ -203,8 +201,8 @@ func TestDecide(t *testing.T) {
 			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: "X"}}}},
 		},
 		"exporting, task canceled in the console": {
-			log: []Line{requested, submitting, exporting}, seen: Seen{Task: task(TaskDeleted), Listed: true}, now: seconds(100),
-			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeTaskCanceled}}}},
+			log: []Line{requested, submitting, exporting}, seen: Seen{Task: task(TaskDeleted)}, now: seconds(100),
+			want: Append{[]Line{{State: Canceling, Task: &Task{ID: "t-1"}}}},
 		},
 		"exporting, task not visible yet": {
 			log: []Line{requested, submitting, exporting}, seen: Seen{Task: task(TaskGone)}, now: seconds(100), want: Wait{25 * time.Second},

@@ -35,6 +35,10 @@ type Line struct {
 	Disk *Landed `json:"disk,omitempty"`
 	// Failure says why a Failed export failed.
 	Failure *Failure `json:"failure,omitempty"`
+	// Cleared is what a Canceling export had left in the bucket, and has no more.
+	Cleared *Cleared `json:"cleared,omitempty"`
+	// Delay says why a Queued export waits.
+	Delay *Delay `json:"delay,omitempty"`
 	// Reason says in a sentence why the line was written, where its other
 	// fields don't.
 	Reason string `json:"reason,omitempty"`
@@ -42,15 +46,24 @@ type Line struct {
 
 // Request is what was asked for, and the image as it was then.
 type Request struct {
-	ImageID   string          `json:"imageId"`
-	ImageName string          `json:"imageName"`
-	RegionID  string          `json:"regionId"`
-	Bucket    string          `json:"bucket"`
-	OSSPrefix string          `json:"ossPrefix"` // the caller's prefix and the id
-	Format    Format          `json:"format"`
-	RoleName  string          `json:"roleName"`
-	Disks     []Disk          `json:"disks"`
-	Image     json.RawMessage `json:"image,omitempty"` // as DescribeImages gave it
+	ImageID   string `json:"imageId"`
+	ImageName string `json:"imageName"`
+	RegionID  string `json:"regionId"`
+	Bucket    string `json:"bucket"`
+	OSSPrefix string `json:"ossPrefix"` // the caller's prefix and the id
+	Format    Format `json:"format"`
+	RoleName  string `json:"roleName"`
+	Disks     []Disk `json:"disks"`
+	// RequestedBy is the subject of the caller's token, as its issuer names it.
+	RequestedBy string `json:"requestedBy,omitempty"`
+	// Claim is the digest of the idempotency key that it was asked for with. It
+	// proves that the log was begun for that key.
+	Claim string `json:"claim,omitempty"`
+	// StorageClass is the bucket's, Prices what the deployment reckons fees by:
+	// both as they were when the export was asked for.
+	StorageClass string          `json:"storageClass,omitempty"`
+	Prices       *Prices         `json:"prices,omitempty"`
+	Image        json.RawMessage `json:"image,omitempty"` // as DescribeImages gave it
 }
 
 // Disk is one disk of the image.
@@ -114,13 +127,21 @@ type Export struct {
 	// Attempt is the latest claim to submit, AttemptNonce its line's nonce.
 	Attempt      *Attempt
 	AttemptNonce string
-	Task         Task
-	Landed       map[string]Landed // by device
-	Failure      *Failure
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	// Since is when the current state began.
-	Since time.Time
+	// Doubt counts the attempts that may have reached ECS for all the log says.
+	Doubt int
+	// Delay is why the export was queued last; nil if it never was.
+	Delay  *Delay
+	Task   Task
+	Landed map[string]Landed // by device
+	// EmptySince is when a look first found nothing of a Canceling export in the
+	// bucket, with no find since.
+	EmptySince time.Time
+	Failure    *Failure
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	// Since is when the current state began, Started when the export was asked
+	// for or left the queue last.
+	Since, Started time.Time
 }
 
 // New adds up a log. It returns an error if the lines can't be a log: a gap in
@@ -148,14 +169,23 @@ func (x Export) With(l Line) (Export, error) {
 		if l.Request == nil {
 			return Export{}, fmt.Errorf("export %s: the first line holds no request", x.ID)
 		}
-		x.CreatedAt, x.Request = l.Time, *l.Request
+		x.CreatedAt, x.Started, x.Request = l.Time, l.Time, *l.Request
+	}
+	if x.State == Queued && l.State != Queued {
+		x.Started = l.Time
 	}
 	if l.State != x.State {
 		x.Since = l.Time
 	}
 	x.State, x.UpdatedAt = l.State, l.Time
 	if l.Attempt != nil {
-		x.Attempt, x.AttemptNonce = l.Attempt, l.Nonce
+		x.Attempt, x.AttemptNonce, x.Doubt = l.Attempt, l.Nonce, l.Attempt.Number
+	}
+	if l.Delay != nil {
+		x.Delay = l.Delay
+		if l.Delay.Refused {
+			x.Doubt--
+		}
 	}
 	if t := l.Task; t != nil {
 		// A second task would break our promise of one; keep the first, the
@@ -170,7 +200,16 @@ func (x Export) With(l Line) (Export, error) {
 			x.Task.FinishedAt = t.FinishedAt
 		}
 	}
-	if l.Disk != nil {
+	switch {
+	case l.Cleared == nil:
+	case *l.Cleared != Cleared{}:
+		x.EmptySince = time.Time{}
+	case x.EmptySince.IsZero():
+		x.EmptySince = l.Time
+	}
+	if l.State == Canceled || l.State == Deleted {
+		x.Landed = map[string]Landed{} // removed from the bucket
+	} else if l.Disk != nil {
 		x.Landed = maps.Clone(x.Landed)
 		x.Landed[l.Disk.Device] = *l.Disk
 	}
@@ -183,6 +222,9 @@ func (x Export) With(l Line) (Export, error) {
 
 // Seq is the sequence number of the last line, 0 if there is none.
 func (x Export) Seq() int { return len(x.Lines) }
+
+// Abandoned says that the export never was more than an entry under active/.
+func (x Export) Abandoned() bool { return len(x.Lines) > 0 && x.Lines[0].State == Abandoned }
 
 // Missing lists the disks that have not landed.
 func (x Export) Missing() []Disk {
@@ -201,6 +243,8 @@ func (x Export) Kind(l Line) string {
 	switch {
 	case l.Disk != nil:
 		return "disk"
+	case x.Quiet(l):
+		return ""
 	case l.Seq == 1 || x.Lines[l.Seq-2].State != l.State:
 		return string(l.State)
 	}

@@ -28,7 +28,7 @@ func TestNew(t *testing.T) {
 		"no request":                      {[]Line{{Seq: 1, State: Requested}}, "no request"},
 		"starts in the middle":            {[]Line{{Seq: 1, State: Exporting, Request: &demo}}, `from state "" to "exporting"`},
 		"no state":                        {[]Line{{Seq: 1, Request: &demo}}, `from state "" to ""`},
-		"a state that does not exist":     {[]Line{first, {Seq: 2, State: "queued"}}, `to "queued"`},
+		"a state that does not exist":     {[]Line{first, {Seq: 2, State: "paused"}}, `to "paused"`},
 		"a state left out":                {[]Line{first, {Seq: 2, State: Exporting}}, `from state "requested" to "exporting"`},
 		"goes on after the end":           {[]Line{first, {Seq: 2, State: Failed}, {Seq: 3, State: Submitting}}, `from state "failed" to "submitting"`},
 		"abandoned after it was recorded": {[]Line{first, {Seq: 2, State: Abandoned}}, `to "abandoned"`},
@@ -56,14 +56,17 @@ func TestEdges(t *testing.T) {
 	may := map[string]bool{}
 	for _, edge := range []string{
 		" requested", " abandoned",
-		"requested submitting", "requested failed",
-		"submitting exporting", "submitting failed",
-		"exporting exported", "exporting failed",
-		"exported completed", "exported failed",
+		"requested queued", "requested submitting", "requested failed", "requested canceling",
+		"queued submitting", "queued failed", "queued canceling",
+		"submitting queued", "submitting exporting", "submitting failed", "submitting canceling",
+		"exporting exported", "exporting failed", "exporting canceling",
+		"exported completed", "exported failed", "exported canceling",
+		"canceling canceled",
+		"completed deleted", "failed deleted", "canceled deleted", "abandoned deleted",
 	} {
 		may[edge] = true
 	}
-	all := append([]State{"", "queued"}, States...)
+	all := append([]State{"", "paused"}, States...)
 	for _, from := range all {
 		for _, to := range all {
 			want := may[fmt.Sprint(from, " ", to)] || from == to && from != ""
@@ -72,7 +75,7 @@ func TestEdges(t *testing.T) {
 			}
 		}
 	}
-	ends := map[State]bool{Completed: true, Failed: true, Abandoned: true}
+	ends := map[State]bool{Completed: true, Failed: true, Canceled: true, Abandoned: true, Deleted: true}
 	for _, s := range all {
 		if s.Terminal() != ends[s] {
 			t.Errorf("%q is an end: %v, want %v", s, s.Terminal(), ends[s])
@@ -110,12 +113,12 @@ func TestFold(t *testing.T) {
 	got.Lines = nil
 	want := Export{
 		ID: "7zzzzzzzzzzz0", Request: demo, State: Failed,
-		Attempt: second, AttemptNonce: "w2",
+		Attempt: second, AttemptNonce: "w2", Doubt: 2,
 		// The first task stays, with all that was learned of its times.
 		Task:      Task{ID: "t-1", CreatedAt: start, FinishedAt: seconds(60)},
 		Landed:    map[string]Landed{"/dev/xvda": *landed(again, System, "/dev/xvda")},
 		Failure:   &Failure{Code: CodeDiskMissing, Message: "gone"},
-		CreatedAt: start, UpdatedAt: seconds(9), Since: seconds(9),
+		CreatedAt: start, UpdatedAt: seconds(9), Since: seconds(9), Started: start,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

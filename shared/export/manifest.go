@@ -14,17 +14,20 @@ const ManifestSchema = "ecs-image-export/manifest/v1"
 // was exported, what lies there, and how to get it back. It is computed from
 // the log alone, and the same before and after the export completes.
 type Manifest struct {
-	Schema    string          `json:"schema"`
-	ID        string          `json:"id"`
-	RegionID  string          `json:"regionId"`
-	Bucket    string          `json:"bucket"`
-	OSSPrefix string          `json:"ossPrefix"`
-	Format    Format          `json:"format"`
-	RoleName  string          `json:"roleName"`
-	TaskID    string          `json:"taskId"`
-	Times     ManifestTimes   `json:"times"`
-	Disks     []ManifestDisk  `json:"disks"`
-	Image     json.RawMessage `json:"image"` // as DescribeImages gave it when the export was asked for
+	Schema    string         `json:"schema"`
+	ID        string         `json:"id"`
+	RegionID  string         `json:"regionId"`
+	Bucket    string         `json:"bucket"`
+	OSSPrefix string         `json:"ossPrefix"`
+	Format    Format         `json:"format"`
+	RoleName  string         `json:"roleName"`
+	TaskID    string         `json:"taskId"`
+	Times     ManifestTimes  `json:"times"`
+	Disks     []ManifestDisk `json:"disks"`
+	// Fees are reckoned from the bytes of the objects, by the prices of when the
+	// export was asked for; nil where the deployment had none.
+	Fees  *Fees           `json:"fees,omitempty"`
+	Image json.RawMessage `json:"image"` // as DescribeImages gave it when the export was asked for
 }
 
 // ManifestTimes are the moments of an export. ECS gives a task's times to the
@@ -97,6 +100,14 @@ func (x Export) Manifest() Manifest {
 			Disk: d, Key: o.Key, Format: format, Bytes: o.Size, CRC64: o.CRC64, ETag: o.ETag, LandedAt: o.LandedAt,
 			Commands: commands(r, o, format),
 		})
+	}
+	if r.Prices != nil {
+		var sizes []int64
+		for _, d := range m.Disks {
+			sizes = append(sizes, d.Bytes)
+		}
+		fees := FeesOf(*r.Prices, r.StorageClass, sizes...)
+		m.Fees = &fees
 	}
 	return m
 }

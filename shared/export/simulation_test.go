@@ -2,6 +2,8 @@ package export
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,13 +19,24 @@ type cloud struct {
 	tasks   []*modelTask
 	steps   []*stepper
 	writers int
+	queue   Queue
+	bucket  map[string]bool // keys of objects and, with a plus in front, of uploads
+	late    []lateWrite
 }
+
+// lateWrite is something that ECS still writes though its task has ended.
+type lateWrite struct {
+	key string
+	at  time.Time
+}
+
+const manifest = "manifest"
 
 type modelTask struct {
 	TaskSeen
-	ours    bool
-	ends    time.Time
-	outcome TaskStatus
+	ours         bool
+	starts, ends time.Time
+	outcome      TaskStatus
 }
 
 // stepper is one function instance on its way through a step.
@@ -58,11 +71,50 @@ func (c *cloud) start() *stepper {
 func (c *cloud) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 	for _, t := range c.tasks {
+		if t.Status == TaskWaiting && !c.now.Before(t.starts) {
+			c.work(t)
+		}
 		if !t.Status.Ended() && !c.now.Before(t.ends) {
-			t.Status, t.FinishedAt = t.outcome, t.ends
-			if t.ours {
-				t.Ours = true // the attribute shows the object of an ended sub-task only
-			}
+			c.end(t, t.outcome)
+		}
+	}
+	c.late = slices.DeleteFunc(c.late, func(w lateWrite) bool {
+		if c.now.Before(w.at) {
+			return false
+		}
+		c.bucket[w.key] = true
+		return true
+	})
+}
+
+func (c *cloud) work(t *modelTask) {
+	t.Status = TaskProcessing
+	if t.ours {
+		c.bucket["+"+systemObject.Key] = true
+	}
+}
+
+// end ends a task. What one leaves that did not finish is anybody's guess, and it
+// may come a while after.
+func (c *cloud) end(t *modelTask, status TaskStatus) {
+	t.Status, t.FinishedAt = status, c.now
+	if !t.ours {
+		return
+	}
+	t.Ours = true // the attribute shows the object of an ended sub-task only
+	if status == TaskFinished {
+		delete(c.bucket, "+"+systemObject.Key)
+		c.bucket[systemObject.Key], c.bucket[dataObject.Key] = true, true
+		return
+	}
+	for _, key := range []string{systemObject.Key, "+" + systemObject.Key, "+" + dataObject.Key} {
+		switch rapid.IntRange(0, 3).Draw(c.t, "left") {
+		case 0:
+			c.bucket[key] = true
+		case 1:
+			delete(c.bucket, key)
+		case 2:
+			c.late = append(c.late, lateWrite{key, c.now.Add(time.Duration(rapid.IntRange(1, 60).Draw(c.t, "late")) * time.Second)})
 		}
 	}
 }
@@ -79,8 +131,12 @@ func (c *cloud) busy() bool {
 func (c *cloud) addTask(ours bool) *modelTask {
 	t := &modelTask{ours: ours, outcome: TaskFinished}
 	t.Task = Task{ID: fmt.Sprint("t-", len(c.tasks)+1), CreatedAt: c.now}
-	t.Status = rapid.SampledFrom([]TaskStatus{TaskWaiting, TaskProcessing}).Draw(c.t, "status")
-	t.ends = c.now.Add(time.Duration(rapid.OneOf(rapid.IntRange(1, 5), rapid.IntRange(1, 1800)).Draw(c.t, "task seconds")) * time.Second)
+	t.Status = TaskWaiting
+	t.starts = c.now.Add(time.Duration(rapid.OneOf(rapid.IntRange(0, 1), rapid.IntRange(0, 600)).Draw(c.t, "waits seconds")) * time.Second)
+	t.ends = t.starts.Add(time.Duration(rapid.OneOf(rapid.IntRange(1, 5), rapid.IntRange(1, 1800)).Draw(c.t, "task seconds")) * time.Second)
+	if !c.now.Before(t.starts) {
+		c.work(t)
+	}
 	if rapid.IntRange(0, 4).Draw(c.t, "fails") == 0 {
 		t.outcome = TaskFailed
 	}
@@ -88,22 +144,36 @@ func (c *cloud) addTask(ours bool) *modelTask {
 	return t
 }
 
-func (c *cloud) objects() []Object {
-	for _, t := range c.tasks {
-		if t.ours && t.Status == TaskFinished {
-			return []Object{systemObject, dataObject}
+func (c *cloud) objects() (objects []Object) {
+	for _, o := range []Object{systemObject, dataObject, {Key: manifest, Size: 1}} {
+		if c.bucket[o.Key] {
+			objects = append(objects, o)
 		}
 	}
-	return nil
+	return objects
 }
 
-func (c *cloud) uploading() bool {
-	for _, t := range c.tasks {
-		if t.ours && t.Status == TaskProcessing {
-			return true
+func (c *cloud) uploads() (n int) {
+	for key := range c.bucket {
+		if strings.HasPrefix(key, "+") {
+			n++
 		}
 	}
-	return false
+	return n
+}
+
+// cancel is what a caller's cancel does.
+func (c *cloud) cancel() {
+	if x := c.load(); x.State != Canceling && CanFollow(x.State, Canceling) {
+		c.lines = append(c.lines, Line{Seq: x.Seq() + 1, Time: later(c.now, x.UpdatedAt), State: Canceling, Nonce: "caller"})
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // turn makes one decision and carries it out. It returns false when the step is
@@ -130,8 +200,31 @@ func (s *stepper) turn(calm bool) bool {
 				s.seen.Candidates = append(s.seen.Candidates, t.TaskSeen)
 			}
 		case AskObjects:
-			s.seen.Objects, s.seen.Listed, s.seen.Uploads = s.objects(), true, s.uploading()
+			s.seen.Objects, s.seen.Listed, s.seen.Uploads = s.objects(), true, s.uploads() > 0
+		case AskQueue:
+			q := s.queue
+			s.seen.Queue = &q
+		case AskImage:
+			busy := s.busy()
+			s.seen.ImageBusy = &busy
+		case AskSlot:
+			yes := true
+			s.seen.Slot = &yes
 		}
+	case Join, StandAside, StepBack, Hold:
+		s.line(act)
+	case CancelTask:
+		s.seen.StopAsked, s.seen.Task = s.stop(), nil
+		if lost {
+			s.seen.StopAsked = &StopAsked{}
+		}
+	case Clear:
+		cleared := Cleared{Objects: len(s.objects()), Uploads: s.uploads()}
+		clear(s.bucket)
+		if lost {
+			return false
+		}
+		s.seen.Cleared = &cleared
 	case Submit:
 		if s.now.Add(s.skew).After(act.Until) {
 			s.t.Fatalf("submitted after the claim had ended")
@@ -154,9 +247,9 @@ func (s *stepper) turn(calm bool) bool {
 		}
 		before := s.x.State
 		for _, l := range act.Lines {
-			l.Seq, l.Time, l.Nonce = len(s.lines)+1, s.now, s.seen.Writer
-			if l.Seq > 1 && l.Time.Before(s.lines[l.Seq-2].Time) {
-				l.Time = s.lines[l.Seq-2].Time
+			l.Seq, l.Time, l.Nonce = len(s.lines)+1, s.now.Add(s.skew), s.seen.Writer
+			if l.Seq > 1 {
+				l.Time = later(l.Time, s.lines[l.Seq-2].Time)
 			}
 			s.lines = append(s.lines, l)
 		}
@@ -164,7 +257,11 @@ func (s *stepper) turn(calm bool) bool {
 		if s.x.State != before {
 			s.seen.Objects, s.seen.Listed = nil, false
 		}
+		if s.x.State == Canceling {
+			s.seen.Objects, s.seen.Listed, s.seen.Cleared = nil, false, nil
+		}
 	case PutManifest:
+		s.bucket[manifest] = true
 		s.seen.Manifest = true
 	case Wait, Done:
 		return false
@@ -172,15 +269,47 @@ func (s *stepper) turn(calm bool) bool {
 	return true
 }
 
+// line does what a decision says about the queue.
+func (s *stepper) line(act Action) {
+	q, me := s.queue.Without(s.x.ID), s.x.Place()
+	switch act := act.(type) {
+	case Join:
+		q = q.With(me)
+	case StandAside:
+		me.ImageID = s.x.Request.ImageID
+		q = q.With(me)
+	case StepBack:
+		q = q.With(me)
+	case Hold:
+		q = s.queue
+		q.Hold = &act.Delay
+	}
+	s.queue, s.seen.Queue = q, &q
+}
+
+// stop is CancelTask: ECS takes it for a task that runs.
+func (s *stepper) stop() *StopAsked {
+	for _, t := range s.tasks {
+		if t.ID == s.x.Task.ID && t.Status == TaskProcessing && rapid.IntRange(0, 4).Draw(s.t, "CancelTaskFailed") > 0 {
+			s.end(t, TaskDeleted)
+			return &StopAsked{}
+		}
+	}
+	return &StopAsked{Refused: &Failure{Code: "InvalidTaskId.IncorrectTaskStatus"}}
+}
+
 // TestSimulation lets steppers race and die in every order that the generator
 // thinks of, then lets one at a time go on undisturbed.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		c := &cloud{t: rt, now: start}
+		c := &cloud{t: rt, now: start, bucket: map[string]bool{}}
 		request := demo
 		c.lines = []Line{{Seq: 1, Time: start, State: Requested, Nonce: "w0", Request: &request}}
 		foreign := false
+		// In which state a caller may cancel, and whether somebody of the console does.
+		cancelIn := rapid.SampledFrom([]State{"", Requested, Queued, Submitting, Exporting, Exported}).Draw(rt, "canceled when")
+		console := rapid.IntRange(0, 3).Draw(rt, "canceled in the console") == 0
 		rt.Repeat(map[string]func(*rapid.T){
 			"a function starts": func(*rapid.T) { c.start() },
 			"a function acts": func(rt *rapid.T) {
@@ -209,11 +338,28 @@ func TestSimulation(t *testing.T) {
 				foreign = true
 				c.addTask(false)
 			},
+			"a caller cancels": func(rt *rapid.T) {
+				if c.load().State != cancelIn {
+					rt.Skip("not now")
+				}
+				c.cancel()
+			},
+			"somebody cancels the task in the console": func(rt *rapid.T) {
+				i := slices.IndexFunc(c.tasks, func(t *modelTask) bool { return t.Status == TaskProcessing })
+				if !console || i < 0 {
+					rt.Skip("nothing to cancel")
+				}
+				c.end(c.tasks[i], TaskDeleted)
+			},
 			"": func(rt *rapid.T) { c.check(rt) },
 		})
-		for range 2000 {
+		pause := rapid.SampledFrom([]time.Duration{5 * time.Second, time.Minute}).Draw(rt, "pause")
+		for range 4000 {
 			s := c.start()
 			for range 100 {
+				if c.load().State == cancelIn {
+					c.cancel()
+				}
 				if !s.turn(true) {
 					break
 				}
@@ -222,14 +368,21 @@ func TestSimulation(t *testing.T) {
 			if s.x.State.Terminal() && !c.busy() {
 				break
 			}
-			c.pass(time.Minute)
+			c.pass(pause)
 		}
 		x := c.load()
 		if !x.State.Terminal() {
 			rt.Fatalf("no end: state %s after %v", x.State, c.now.Sub(start))
 		}
+		// What comes late comes now.
+		c.pass(10 * time.Minute)
+		c.check(rt)
+		canceled := slices.ContainsFunc(x.Lines, func(l Line) bool { return l.State == Canceling })
+		if canceled != (x.State == Canceled) {
+			rt.Fatalf("canceled %v, but the export ended as %s", canceled, x.State)
+		}
 		for _, task := range c.tasks {
-			if task.ours && task.Status == TaskFinished && x.State != Completed {
+			if task.ours && task.Status == TaskFinished && x.State != Completed && !canceled {
 				rt.Fatalf("the task finished, but the export ended as %s: %+v", x.State, x.Failure)
 			}
 		}
@@ -239,7 +392,8 @@ func TestSimulation(t *testing.T) {
 	})
 }
 
-// check holds at every moment: one export never has two tasks.
+// check holds at every moment: one export never has two tasks, and of a canceled one
+// nothing is left.
 func (c *cloud) check(rt *rapid.T) {
 	n := 0
 	for _, task := range c.tasks {
@@ -250,5 +404,14 @@ func (c *cloud) check(rt *rapid.T) {
 	if n > 1 {
 		rt.Fatalf("%d tasks for one export", n)
 	}
-	c.load()
+	if x := c.load(); x.State == Canceled {
+		for _, task := range c.tasks {
+			if task.ours && !task.Status.Ended() {
+				rt.Fatalf("the export is canceled, and its task is %s", task.Status)
+			}
+		}
+		if len(c.bucket) > 0 {
+			rt.Fatalf("the export is canceled, and the bucket holds %v", c.bucket)
+		}
+	}
 }

@@ -15,13 +15,14 @@ type Info struct {
 	Created      time.Time
 	StorageClass string // Standard, IA, Archive, ColdArchive or DeepColdArchive
 	Versioning   string // blank: never on; Enabled or Suspended
-	Encryption   string // default server-side encryption: blank, AES256, KMS or SM4
+	Encryption   string // default server-side encryption: blank, AES256, KMS, SM4, or what comes
 	ACL          string // private, public-read or public-read-write
 	OwnerID      string // account id
 }
 
 // Info asks about the bucket. One that is not there is ErrNoBucket; one that
-// belongs to another account is ErrDenied.
+// belongs to another account is ErrDenied; one of another region, whoever owns it,
+// is ErrElsewhere.
 func (b *Bucket) Info(ctx context.Context) (Info, error) {
 	c := call{op: "bucket info", bucket: b.name}
 	var result sdk.GetBucketInfoResult
@@ -33,20 +34,28 @@ func (b *Bucket) Info(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	info := result.BucketInfo
-	encryption := info.SseRule.SSEAlgorithm
-	if encryption == "None" {
-		encryption = ""
-	}
 	return Info{
 		Name:         info.Name,
 		Region:       strings.TrimPrefix(info.Location, "oss-"),
 		Created:      info.CreationDate,
 		StorageClass: info.StorageClass,
 		Versioning:   info.Versioning,
-		Encryption:   encryption,
+		Encryption:   encryption(info.SseRule),
 		ACL:          info.ACL,
 		OwnerID:      info.Owner.ID,
 	}, nil
+}
+
+// encryption is how a bucket encrypts what is written to it, blank for not at all.
+// A rule that names a key but no algorithm is one all the same.
+func encryption(r sdk.SSERule) string {
+	switch {
+	case r.SSEAlgorithm != "" && !strings.EqualFold(r.SSEAlgorithm, "None"):
+		return r.SSEAlgorithm
+	case r.KMSMasterKeyID != "" || r.KMSDataEncryption != "":
+		return "KMS"
+	}
+	return ""
 }
 
 // CreateBucket makes the bucket: private, of class Standard, without versions, in

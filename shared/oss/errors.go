@@ -27,6 +27,9 @@ var (
 	// ErrDenied: the caller may not do that, or its signature, key or token is
 	// not accepted.
 	ErrDenied = errors.New("access denied")
+	// ErrElsewhere: the bucket lies in another region, Error.Region, and has to be
+	// asked there. It is ErrDenied too.
+	ErrElsewhere = errors.New("bucket is in another region")
 	// ErrVersioned: the bucket keeps versions, or kept them once. OSS ignores
 	// x-oss-forbid-overwrite there, so create-only overwrites and nothing that
 	// relies on it holds. Repeating is no use: the bucket is the wrong one.
@@ -50,8 +53,9 @@ type Error struct {
 	Code      string // of OSS, such as NoSuchKey; blank where none was sent
 	Message   string
 	RequestID string
-	Status    int   // of HTTP; 0 where there was no answer
-	Next      int64 // with ErrPosition, the object's length; -1: not told
+	Status    int    // of HTTP; 0 where there was no answer
+	Region    string // with ErrElsewhere, such as cn-beijing
+	Next      int64  // with ErrPosition, the object's length; -1: not told
 
 	is    []error
 	cause error
@@ -138,6 +142,9 @@ func (c call) error(err error, header http.Header) *Error {
 		} else if s := byStatus(service.StatusCode, c.key != ""); s != nil {
 			e.is = append(e.is, s)
 		}
+		if e.Region = regionOf(service.Endpoint); e.Region != "" && errors.Is(e, ErrDenied) {
+			e.is = append(e.is, ErrElsewhere)
+		}
 	case errors.As(err, &status):
 		e.Status, e.cause = status.Got(), err
 	default:
@@ -151,6 +158,17 @@ func (c call) error(err error, header http.Header) *Error {
 		e.is = append(e.is, ErrUnsettled)
 	}
 	return e
+}
+
+// regionOf reads the region out of the endpoint that OSS says a bucket has:
+// oss-cn-beijing.aliyuncs.com, oss-cn-beijing-internal.aliyuncs.com.
+func regionOf(endpoint string) string {
+	name, domain, _ := strings.Cut(endpoint, ".")
+	region, ok := strings.CutPrefix(name, "oss-")
+	if !ok || domain != "aliyuncs.com" {
+		return ""
+	}
+	return strings.TrimSuffix(region, "-internal")
 }
 
 // byStatus is for answers without a code: HEAD has no body, and not every server

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,6 +64,48 @@ func TestCodesBecomeSentinels(t *testing.T) {
 				t.Errorf("text %q", err)
 			}
 		})
+	}
+}
+
+func TestABucketElsewhereIsKnownByItsEndpoint(t *testing.T) {
+	t.Parallel()
+	for endpoint, region := range map[string]string{
+		"oss-cn-beijing.aliyuncs.com":          "cn-beijing",
+		"oss-us-west-1-internal.aliyuncs.com":  "us-west-1",
+		"":                                     "",
+		"oss-cn-beijing.aliyuncs.com.evil.org": "",
+		"cn-beijing.aliyuncs.com":              "",
+	} {
+		b, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message><RequestId>R</RequestId><Endpoint>`+endpoint+`</Endpoint></Error>`)
+		})
+		_, err := b.Info(t.Context())
+		var e *oss.Error
+		if !errors.As(err, &e) || !errors.Is(err, oss.ErrDenied) || errors.Is(err, oss.ErrElsewhere) != (region != "") || e.Region != region {
+			t.Errorf("%q: got %+v, want region %q", endpoint, e, region)
+		}
+	}
+}
+
+func TestEncryptionOfAnyKindIsSeen(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]string{
+		"":                            "",
+		"<ServerSideEncryptionRule/>": "",
+		"<ServerSideEncryptionRule><SSEAlgorithm>None</SSEAlgorithm></ServerSideEncryptionRule>":                                                                               "",
+		"<ServerSideEncryptionRule><SSEAlgorithm>AES256</SSEAlgorithm></ServerSideEncryptionRule>":                                                                             "AES256",
+		"<ServerSideEncryptionRule><SSEAlgorithm>SM4</SSEAlgorithm></ServerSideEncryptionRule>":                                                                                "SM4",
+		"<ServerSideEncryptionRule><SSEAlgorithm>KMS</SSEAlgorithm><KMSMasterKeyID/></ServerSideEncryptionRule>":                                                               "KMS",
+		"<ServerSideEncryptionRule><SSEAlgorithm>KMS</SSEAlgorithm><KMSMasterKeyID>9468</KMSMasterKeyID><KMSDataEncryption>SM4</KMSDataEncryption></ServerSideEncryptionRule>": "KMS",
+		"<ServerSideEncryptionRule><KMSMasterKeyID>9468</KMSMasterKeyID></ServerSideEncryptionRule>":                                                                           "KMS",
+	} {
+		b, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `<?xml version="1.0"?><BucketInfo><Bucket><Name>b</Name><Location>oss-cn-hangzhou</Location>`+rule+`</Bucket></BucketInfo>`)
+		})
+		if info, err := b.Info(t.Context()); err != nil || info.Encryption != want {
+			t.Errorf("%s: got %q, %v, want %q", rule, info.Encryption, err, want)
+		}
 	}
 }
 

@@ -86,6 +86,24 @@ type Upload struct {
 	Initiated time.Time
 }
 
+// Abort ends an unfinished upload and removes its parts. That there is none is no
+// error. A part that is being written at that moment may be left, so list the
+// uploads again to be sure.
+func (b *Bucket) Abort(ctx context.Context, u Upload) error {
+	c := call{op: "abort upload", bucket: b.name, key: u.Key}
+	_, err := b.do(ctx, c, true, func(client *sdk.Client, header sdk.Option) error {
+		bucket, err := client.Bucket(b.name)
+		if err == nil {
+			err = bucket.AbortMultipartUpload(sdk.InitiateMultipartUploadResult{Bucket: b.name, Key: u.Key, UploadID: u.ID}, header)
+		}
+		return err
+	})
+	if e, ok := err.(*Error); ok && e.Code == "NoSuchUpload" {
+		return nil
+	}
+	return err
+}
+
 // Uploads returns every unfinished upload under a prefix, 1000 to a call.
 func (b *Bucket) Uploads(ctx context.Context, prefix string) ([]Upload, error) {
 	c := call{op: "list uploads", bucket: b.name}

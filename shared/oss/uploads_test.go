@@ -1,6 +1,7 @@
 package oss_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -41,6 +42,17 @@ func TestUploads(t *testing.T) {
 	}
 	if uploads, err := b.Uploads(t.Context(), "none"); err != nil || len(uploads) != 0 {
 		t.Errorf("%+v %v", uploads, err)
+	}
+	for range 2 { // the second time there is none
+		if err := b.Abort(t.Context(), uploads[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := b.Uploads(t.Context(), "demo_"); err != nil || len(left) != 1 || left[0] != uploads[1] {
+		t.Errorf("left after one was aborted: %+v %v", left, err)
+	}
+	if err := b.Abort(t.Context(), oss.Upload{ID: "x"}); !errors.Is(err, oss.ErrInvalid) {
+		t.Errorf("without a key: %v", err)
 	}
 }
 

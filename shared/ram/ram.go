@@ -96,7 +96,7 @@ func (c *Client) Role(ctx context.Context, name string) (Role, error) {
 func (c *Client) EnsureRole(ctx context.Context, want Role) (Role, error) {
 	have, err := c.Role(ctx, want.Name)
 	if errors.Is(err, ErrNotFound) {
-		have, err = c.createRole(ctx, want)
+		have, err = c.CreateRole(ctx, want)
 	}
 	if errors.Is(err, ErrExists) {
 		have, err = c.Role(ctx, want.Name)
@@ -115,7 +115,8 @@ func (c *Client) EnsureRole(ctx context.Context, want Role) (Role, error) {
 	return answer.role(), explain(err)
 }
 
-func (c *Client) createRole(ctx context.Context, want Role) (Role, error) {
+// CreateRole makes a role. ErrExists: there is one of this name, whatever it may do.
+func (c *Client) CreateRole(ctx context.Context, want Role) (Role, error) {
 	var answer wireRole
 	err := c.ram.Call(ctx, "CreateRole", map[string]string{
 		"RoleName": want.Name, "Description": want.Description,
@@ -135,7 +136,7 @@ func seconds(d time.Duration) string {
 // version if its document says something else. The oldest version that is not
 // the default gives way when there are too many.
 func (c *Client) EnsurePolicy(ctx context.Context, name, description, document string) error {
-	have, err := c.policy(ctx, name)
+	have, err := c.Document(ctx, Custom, name)
 	if errors.Is(err, ErrNotFound) {
 		err = explain(c.ram.Call(ctx, "CreatePolicy", map[string]string{
 			"PolicyName": name, "Description": description, "PolicyDocument": document,
@@ -144,7 +145,7 @@ func (c *Client) EnsurePolicy(ctx context.Context, name, description, document s
 			return nil
 		}
 		if errors.Is(err, ErrExists) {
-			have, err = c.policy(ctx, name)
+			have, err = c.Document(ctx, Custom, name)
 		}
 	}
 	if err != nil || sameDocument(have, document) {
@@ -154,15 +155,6 @@ func (c *Client) EnsurePolicy(ctx context.Context, name, description, document s
 		"PolicyName": name, "PolicyDocument": document, "SetAsDefault": "true",
 		"RotateStrategy": "DeleteOldestNonDefaultVersionWhenLimitExceeded",
 	}, nil))
-}
-
-// policy returns the default document of a custom policy.
-func (c *Client) policy(ctx context.Context, name string) (string, error) {
-	var answer struct {
-		DefaultPolicyVersion struct{ PolicyDocument string }
-	}
-	err := c.ram.Call(ctx, "GetPolicy", map[string]string{"PolicyName": name, "PolicyType": Custom}, &answer, rpc.Read)
-	return answer.DefaultPolicyVersion.PolicyDocument, explain(err)
 }
 
 // EnsureAttached gives the role a policy of type Custom or System.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -177,5 +180,63 @@ func TestManyEnsureAtOnce(t *testing.T) {
 	wg.Wait()
 	if got, err := c.Attached(t.Context(), "r"); err != nil || len(got) != 1 {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	c, _, _ := open(t)
+	for _, text := range []string{read, strings.Replace(read, "GetObject", "PutObject", 1)} {
+		if err := c.EnsurePolicy(t.Context(), "p", "d", text); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Document(t.Context(), ram.Custom, "p"); got != text || err != nil {
+			t.Errorf("got %s, %v", got, err)
+		}
+	}
+	if got, err := c.Document(t.Context(), ram.System, "AliyunECSImageExportRolePolicy"); !strings.Contains(got, "oss:PutObject") || err != nil {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if _, err := c.Document(t.Context(), ram.System, "p"); !errors.Is(err, ram.ErrNotFound) {
+		t.Errorf("no such policy: %v", err)
+	}
+}
+
+// GetPolicy names the version in force, and did not always bring its document.
+func TestDocumentOfAVersion(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch q := r.URL.Query(); q.Get("Action") + q.Get("VersionId") {
+		case "GetPolicy":
+			_, _ = io.WriteString(w, `{"RequestId":"R","Policy":{"PolicyName":"p","PolicyType":"Custom","DefaultVersion":"v7"}}`)
+		case "GetPolicyVersionv7":
+			_, _ = io.WriteString(w, `{"RequestId":"R","PolicyVersion":{"VersionId":"v7","IsDefaultVersion":true,"PolicyDocument":"the text"}}`)
+		default:
+			t.Errorf("asked for %v", q)
+		}
+	}))
+	t.Cleanup(server.Close)
+	c, err := ram.New(ram.Config{Region: "cn-hangzhou", RAMEndpoint: server.URL, Credentials: func(context.Context) (rpc.Credentials, error) {
+		return rpc.Credentials{ID: "id", Secret: "secret"}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Document(t.Context(), ram.Custom, "p"); got != "the text" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestCreateRoleLeavesAnotherAsItIs(t *testing.T) {
+	t.Parallel()
+	c, _, _ := open(t)
+	if _, err := c.CreateRole(t.Context(), ram.Role{Name: "r", Trust: trust}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateRole(t.Context(), ram.Role{Name: "R", Trust: otherTrust}); !errors.Is(err, ram.ErrExists) {
+		t.Errorf("the same name in other letters: %v", err)
+	}
+	if got, err := c.Role(t.Context(), "r"); err != nil || got.Trust != trust {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }

@@ -38,6 +38,19 @@ func (s *Store) Open(ctx context.Context, id string, h Hint) error {
 	return nil
 }
 
+// Reopen is Open for an id that its caller has claimed: somebody may have opened
+// it for the same claim, wholly or half.
+func (s *Store) Reopen(ctx context.Context, id string, h Hint) error {
+	err := s.create(ctx, "active/"+id, h)
+	if err == nil || errors.Is(err, oss.ErrExists) {
+		err = s.bucket.Create(ctx, byImage(h.ImageID)+id, nil)
+	}
+	if err != nil && !errors.Is(err, oss.ErrExists) {
+		return fmt.Errorf("open export %s: %w", id, err)
+	}
+	return nil
+}
+
 // Hint reads the hint of an export. ok is false if the export is not open.
 func (s *Store) Hint(ctx context.Context, id string) (h Hint, ok bool, err error) {
 	body, _, err := s.bucket.Get(ctx, "active/"+id)

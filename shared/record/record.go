@@ -4,6 +4,12 @@
 //	exports/<id>             an appendable object of JSON lines: the log
 //	active/<id>              exists until the export's end is announced; a Hint
 //	by-image/<imageId>/<id>  for lists by image
+//	by-caller/<digest>/<n>   claims of a caller's places for open exports
+//	idempotency/<digest>     claims of a caller's idempotency key
+//	queue/<time>-<id>        an export's place in the queue
+//	queue/<time>-<id>@<img>  it lets others pass while its image is exported
+//	queue/.hold              what everybody waits for, and until when
+//	slots/<n>                the right to one of the deployment's tasks
 //	unmanaged/<hash>         a disk object that somebody else exported
 //	progress/<id>/…          what ECS last said of an export's progress
 //	parked/<message id>      a message that could not be handled, with the reason

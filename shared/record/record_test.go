@@ -52,6 +52,7 @@ func TestStandIn(t *testing.T) {
 	environment := standIn(t)
 	b := bucket(t, environment, nil)
 	t.Run("suite", func(t *testing.T) { recordtest.Run(t, b) })
+	t.Run("queue", func(t *testing.T) { recordtest.Queue(t, b) })
 	t.Run("versioned", func(t *testing.T) {
 		enableVersioning(t, environment)
 		recordtest.Versioned(t, b)
@@ -70,7 +71,9 @@ func TestReal(t *testing.T) {
 	for _, k := range []string{"REGION", "ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"} {
 		environment[k] = os.Getenv(k)
 	}
-	recordtest.Run(t, bucket(t, environment, nil))
+	b := bucket(t, environment, nil)
+	recordtest.Run(t, b)
+	recordtest.Queue(t, b)
 }
 
 // cut loses the answers to some appends, or the appends themselves.
@@ -162,5 +165,35 @@ func enableVersioning(t *testing.T, environment map[string]string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLostClaims wants a claim whose answer, or which itself, got lost to be made
+// once, and to be told from somebody else's.
+func TestLostClaims(t *testing.T) {
+	t.Parallel()
+	environment := standIn(t)
+	for name, answer := range map[string]bool{"the answer is lost": true, "the claim is lost": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lost := &cut{answer: answer, next: http.DefaultTransport}
+			store := record.New(bucket(t, environment, lost), time.Now)
+			what := record.IdempotencyKey(record.Digest(name))
+			lost.left.Store(1)
+			first, err := store.SetClaim(t.Context(), what, record.Claimed{}, record.Claim{ID: "first", At: time.Now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := store.Claim(t.Context(), what); err != nil || got != first {
+				t.Errorf("got %+v, %v, want %+v", got, err, first)
+			}
+			lost.left.Store(1)
+			if _, err := store.SetClaim(t.Context(), what, record.Claimed{}, record.Claim{ID: "late", At: time.Now()}); !errors.Is(err, record.ErrLost) {
+				t.Errorf("after somebody else: %v, want ErrLost", err)
+			}
+			if got, err := store.Claim(t.Context(), what); err != nil || got != first {
+				t.Errorf("got %+v, %v, want %+v", got, err, first)
+			}
+		})
 	}
 }

@@ -98,7 +98,7 @@ func stateChange(x export.Export, l export.Line) events.StateChange {
 		ID: x.ID, State: string(l.State), Time: l.Time,
 		ImageID: r.ImageID, ImageName: r.ImageName, RegionID: r.RegionID,
 		Format: string(r.Format), Bucket: r.Bucket, OSSPrefix: r.OSSPrefix,
-		TaskID: x.Task.ID, Disks: []events.Disk{}, Reason: l.Reason,
+		RequestedBy: r.RequestedBy, TaskID: x.Task.ID, Disks: []events.Disk{}, Reason: l.Reason,
 	}
 	for _, d := range r.Disks {
 		c.Disks = append(c.Disks, disk(x, d))
@@ -115,7 +115,7 @@ func stateChange(x export.Export, l export.Line) events.StateChange {
 func diskLanded(x export.Export, l export.Line) events.DiskLanded {
 	landed := events.DiskLanded{
 		ID: x.ID, Time: l.Time, ImageID: x.Request.ImageID, Bucket: x.Request.Bucket,
-		Format: string(l.Disk.Format(x.Request.Format)), Remaining: len(x.Missing()),
+		Format: string(l.Disk.Format(x.Request.Format)), RequestedBy: x.Request.RequestedBy, Remaining: len(x.Missing()),
 	}
 	for _, d := range x.Request.Disks {
 		if d.Device == l.Disk.Device {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -22,6 +23,38 @@ func (t *Tracker) Begin(ctx context.Context, prefix string, r export.Request) (*
 	if err != nil {
 		return nil, err
 	}
+	return t.begin(ctx, id, prefix, r, hint, now)
+}
+
+// BeginAs is Begin under an id of the caller's. Where r.Claim is set, somebody may
+// have begun the same before: it goes on where that ended, and returns the export
+// as it is. Such an export may have been abandoned since. Otherwise it returns
+// record.ErrExists if the id is taken.
+func (t *Tracker) BeginAs(ctx context.Context, id, prefix string, r export.Request) (*Followed, error) {
+	now := t.Now().UTC().Truncate(time.Millisecond)
+	hint := record.Hint{ImageID: r.ImageID, Next: now.Add(t.Policy.LookMin)}
+	open := t.Records.Open
+	if r.Claim != "" {
+		open = t.Records.Reopen
+	}
+	if err := open(ctx, id, hint); err != nil {
+		return nil, err
+	}
+	f, err := t.begin(ctx, id, prefix, r, hint, now)
+	if r.Claim == "" || !errors.Is(err, record.ErrLost) {
+		return f, err
+	}
+	if f, _, err = t.Load(ctx, id); err != nil {
+		return nil, err
+	}
+	if f.Request.Claim != r.Claim && !f.Abandoned() {
+		return nil, fmt.Errorf("begin export %s: %w", id, record.ErrExists)
+	}
+	return f, nil
+}
+
+// begin writes the first line of an opened export and leaves a nudge.
+func (t *Tracker) begin(ctx context.Context, id, prefix string, r export.Request, hint record.Hint, now time.Time) (*Followed, error) {
 	r.OSSPrefix = prefix + id
 	log, err := t.Records.Append(ctx, record.Empty(id), rand.Text(), export.Line{State: export.Requested, Request: &r})
 	if err != nil {

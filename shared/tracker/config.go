@@ -37,16 +37,21 @@ type Config struct {
 	MaxAge        time.Duration `env:"MAX_AGE" envDefault:"72h"`
 	SubmitTimeout time.Duration `env:"SUBMIT_TIMEOUT" envDefault:"15s"`
 	ClockSkew     time.Duration `env:"CLOCK_SKEW" envDefault:"60s"`
+	CancelGrace   time.Duration `env:"CANCEL_GRACE" envDefault:"150s"`
+	QueueWait     time.Duration `env:"QUEUE_WAIT" envDefault:"20m"`
+	MaxQueued     time.Duration `env:"MAX_QUEUED" envDefault:"336h"`
+	TasksAtOnce   int           `env:"TASKS_AT_ONCE" envDefault:"0"`
 }
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
 // Validate says what does not fit together.
 func (c Config) Validate() error {
-	var problems []error
+	problems := []error{validateQueue(c)}
 	for name, d := range map[string]time.Duration{
 		"LOOK_MIN": c.LookMin, "VANISHED_AFTER": c.VanishedAfter, "ARRIVAL_GRACE": c.ArrivalGrace,
 		"MAX_AGE": c.MaxAge, "SUBMIT_TIMEOUT": c.SubmitTimeout, "CLOCK_SKEW": c.ClockSkew,
+		"CANCEL_GRACE": c.CancelGrace,
 	} {
 		if d <= 0 {
 			problems = append(problems, fmt.Errorf("%s is %v: it must be above zero", name, d))
@@ -68,7 +73,8 @@ func (c Config) Validate() error {
 func (c Config) Policy() export.Policy {
 	return export.Policy{
 		LookMin: c.LookMin, LookMax: c.LookMax, SubmitTimeout: c.SubmitTimeout, ClockSkew: c.ClockSkew,
-		VanishedAfter: c.VanishedAfter, ArrivalGrace: c.ArrivalGrace, MaxAge: c.MaxAge,
+		VanishedAfter: c.VanishedAfter, ArrivalGrace: c.ArrivalGrace, MaxAge: c.MaxAge, CancelGrace: c.CancelGrace,
+		QueueWait: c.QueueWait, MaxQueued: c.MaxQueued, Tasks: c.TasksAtOnce,
 	}
 }
 

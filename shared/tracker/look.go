@@ -24,6 +24,8 @@ func (t *Tracker) ask(ctx context.Context, f *Followed, q export.Question, seen 
 	case export.AskObjects:
 		seen.Objects, seen.Uploads, err = t.objects(ctx, f)
 		seen.Listed = err == nil
+	case export.AskQueue, export.AskImage, export.AskSlot:
+		err = t.askQueue(ctx, f, q, seen)
 	}
 	return err
 }
@@ -121,35 +123,50 @@ func (t *Tracker) candidates(ctx context.Context, f *Followed) ([]export.TaskSee
 // disk object that the log does not have yet.
 func (t *Tracker) objects(ctx context.Context, f *Followed) (objects []export.Object, uploads bool, err error) {
 	bucket := t.OSS.Bucket(f.Request.Bucket)
-	prefix := f.Request.OSSPrefix + "_"
-	options := oss.ListOptions{Prefix: prefix, Max: 1000}
-	for {
-		page, err := bucket.List(ctx, options)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, o := range page.Objects {
-			object := export.Object{Key: o.Key, Size: o.Size, ETag: o.ETag, LastModified: o.LastModified}
-			if f.News(object) {
-				if object, err = t.head(ctx, bucket, o.Key); err != nil {
-					return nil, false, err
-				}
-			}
-			objects = append(objects, object)
-		}
-		if page.Next == "" {
-			break
-		}
-		options.Token = page.Next
+	canceling := f.State == export.Canceling
+	listed, err := t.list(ctx, f)
+	if canceling && errors.Is(err, oss.ErrNoBucket) {
+		return nil, false, nil
 	}
-	if f.State == export.Submitting || f.Task.ID == "" {
-		under, err := bucket.Uploads(ctx, prefix)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, o := range listed {
+		object := export.Object{Key: o.Key, Size: o.Size, ETag: o.ETag, LastModified: o.LastModified}
+		if !canceling && f.News(object) {
+			if object, err = t.head(ctx, bucket, o.Key); err != nil {
+				return nil, false, err
+			}
+		}
+		objects = append(objects, object)
+	}
+	if canceling || f.State == export.Submitting || f.Task.ID == "" {
+		under, err := bucket.Uploads(ctx, f.prefix())
 		if err != nil {
 			return nil, false, err
 		}
 		uploads = len(under) > 0
 	}
 	return objects, uploads, nil
+}
+
+// prefix is what the keys of all the export's objects begin with.
+func (f *Followed) prefix() string { return f.Request.OSSPrefix + "_" }
+
+func (t *Tracker) list(ctx context.Context, f *Followed) ([]oss.Object, error) {
+	var objects []oss.Object
+	options := oss.ListOptions{Prefix: f.prefix(), Max: 1000}
+	for {
+		page, err := t.OSS.Bucket(f.Request.Bucket).List(ctx, options)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, page.Objects...)
+		if page.Next == "" {
+			return objects, nil
+		}
+		options.Token = page.Next
+	}
 }
 
 // landed looks at objects that are said to have landed.

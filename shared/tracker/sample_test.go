@@ -29,11 +29,12 @@ var update = flag.Bool("update", false, "write events/samples instead of compari
 // samples is where the messages of TestSamples are kept.
 const samples = "../../events/samples"
 
-// Three exports that never were: one that completes, one that fails and one
-// that was abandoned.
+// Four exports that never were: one that completes, one that fails, one that is
+// canceled after it had to wait and deleted later, and one that was abandoned.
 const (
 	completesID = "9j86nkgt6mq1h"
 	failsID     = "9j86nkfhsy06h"
+	canceledID  = "9j86fmw9cnccw"
 	abandonedID = "9j86nkbmcrnvh"
 	imageID     = "m-bp1demo7k2h9x4c0qw3z"
 )
@@ -50,6 +51,7 @@ func sampleRequest(prefix string) *export.Request {
 	return &export.Request{
 		ImageID: imageID, ImageName: "web-server-2026-01", RegionID: "cn-hangzhou", Bucket: "image-exports",
 		OSSPrefix: prefix, Format: export.RAW, RoleName: "AliyunECSImageExportDefaultRole",
+		RequestedBy: "ci@example.com",
 		Disks: []export.Disk{
 			{Role: export.System, Device: "/dev/xvda", SizeGiB: 40},
 			{Role: export.Data, Device: "/dev/xvdb", SizeGiB: 100},
@@ -66,6 +68,11 @@ func sampleLogs() map[string][]export.Line {
 		return &export.Landed{Role: d.Role, Device: d.Device, Key: completes.ObjectKey(d), Size: size, ETag: etag, CRC64: crc, LandedAt: at}
 	}
 	task := export.Task{ID: "t-bp1d8ax2f0q3kz7m4h9c", CreatedAt: at("03:04:00"), FinishedAt: at("03:22:00")}
+	canceled := sampleRequest("Demo" + canceledID)
+	emptyDisk := &export.Landed{
+		Role: export.Data, Device: "/dev/xvdc", Key: canceled.ObjectKey(canceled.Disks[2]), Size: 20919,
+		ETag: "0D51A8E3F4C97B62D8E0F1A2B3C4D5E6-1", CRC64: "2211890471145683012", LandedAt: at("03:44:10"),
+	}
 	return map[string][]export.Line{
 		completesID: {
 			{Time: at("03:04:05.731"), State: export.Requested, Request: completes},
@@ -85,6 +92,17 @@ func sampleLogs() map[string][]export.Line {
 				Message:   "The specified Image is being exported. You can use the DescribeTasks API to check the status of existing tasks.",
 				RequestID: "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E",
 			}},
+		},
+		canceledID: {
+			{Time: at("03:30:07.412"), State: export.Requested, Request: canceled},
+			{Time: at("03:30:07.598"), State: export.Submitting, Attempt: &export.Attempt{Number: 1, Until: at("03:30:22.595")}},
+			{Time: at("03:30:08.043"), State: export.Queued, Reason: "ConcurrentQuotaExceed.ExportImage: the maximum number of concurrent ongoing tasks has been reached"},
+			{Time: at("03:31:10.120"), State: export.Submitting, Attempt: &export.Attempt{Number: 2, Until: at("03:31:25.117")}},
+			{Time: at("03:31:10.896"), State: export.Exporting, Task: &export.Task{ID: "t-bp14x8n1c6v0d2s5j7qe"}},
+			{Time: at("03:44:10.733"), State: export.Exporting, Disk: emptyDisk},
+			{Time: at("03:45:51.260"), State: export.Canceling, Reason: "canceled by a caller"},
+			{Time: at("03:47:09.014"), State: export.Canceled},
+			{Time: at("09:12:40.502"), State: export.Deleted},
 		},
 		abandonedID: {
 			{
@@ -142,7 +160,7 @@ func publishSamples(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	logs := sampleLogs()
-	for _, id := range []string{completesID, failsID, abandonedID} {
+	for _, id := range []string{completesID, failsID, canceledID, abandonedID} {
 		x, err := export.New(id, numbered(logs[id]))
 		if err != nil {
 			t.Fatal(err)

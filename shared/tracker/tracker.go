@@ -127,8 +127,24 @@ func (t *Tracker) step(ctx context.Context, f *Followed, known Known) error {
 				}
 				seen.Blind = err.Error() // that may be a reason to give up
 			}
+		case export.Join, export.StandAside, export.StepBack, export.Hold:
+			if err := t.queue(ctx, f, act, &seen); err != nil {
+				return err
+			}
 		case export.Submit:
 			seen.Submission = t.submit(ctx, f, act.Until)
+		case export.CancelTask:
+			seen.StopAsked = t.cancelTask(ctx, f)
+			seen.Task = nil // it may have ended by that
+		case export.Clear:
+			cleared, err := t.clear(ctx, f)
+			if err == nil {
+				seen.Cleared = &cleared
+			} else if seen.Blind != "" || !refused(err) {
+				return err
+			} else {
+				seen.Blind = err.Error()
+			}
 		case export.PutManifest:
 			if err := t.putManifest(ctx, f); err == nil {
 				seen.Manifest = true
@@ -153,7 +169,13 @@ func (t *Tracker) step(ctx context.Context, f *Followed, known Known) error {
 					// ended, not by an earlier one.
 					seen.Objects, seen.Listed = nil, false
 				}
+				if longer.State == export.Canceling {
+					// So is emptiness.
+					seen.Objects, seen.Listed, seen.Cleared = nil, false, nil
+				}
+				before := f.State
 				f.Log = longer
+				t.moved(ctx, f, before, seen.Queue)
 			}
 			if err := t.announce(ctx, f); err != nil {
 				return err
@@ -205,7 +227,7 @@ func (t *Tracker) submit(ctx context.Context, f *Followed, until time.Time) *exp
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	r := f.Request
-	taskID, err := t.ECS.ExportImage(ctx, ecs.ExportRequest{
+	taskID, err := t.exportImage(ctx, ecs.ExportRequest{
 		ImageID: r.ImageID, Bucket: r.Bucket, Prefix: r.OSSPrefix, Format: string(r.Format), Role: r.RoleName,
 	})
 	if err == nil {
@@ -213,11 +235,17 @@ func (t *Tracker) submit(ctx context.Context, f *Followed, until time.Time) *exp
 	}
 	slog.WarnContext(ctx, "ExportImage", "export", f.ID, "attempt", f.Attempt.Number, "error", err)
 	refusal, refused := ecs.Refusal(err)
-	if !refused || errors.Is(err, ecs.ErrThrottled) {
+	if !refused {
 		return &export.Submission{}
 	}
+	code := export.CodeOf(export.OpExport, refusal.Code, refusal.Status)
+	busy := code.Code == export.CodeImageBusy
+	if code.Do == export.DoAdopt && !busy {
+		return &export.Submission{} // it may have begun all the same
+	}
 	return &export.Submission{
-		Busy:    errors.Is(err, ecs.ErrImageIsExporting),
+		Busy:    busy,
+		Limit:   code.Limit,
 		Refused: &export.Failure{Code: refusal.Code, Message: refusal.Message, RequestID: refusal.RequestID},
 	}
 }

@@ -273,6 +273,13 @@ func check(t *testing.T, c trackertest.Cloud, w *wire, imageID string, accepted 
 	if want := export.Completed; log.State != want && (accepted || log.State != export.Abandoned) {
 		t.Errorf("ended as %s: %+v", log.State, log.Failure)
 	}
+	announced(t, w, log)
+}
+
+// announced wants every change in the log announced in its order, with the same
+// body each time.
+func announced(t *testing.T, w *wire, log record.Log) {
+	t.Helper()
 	var want []string
 	for _, l := range log.Lines {
 		if log.Kind(l) != "" {

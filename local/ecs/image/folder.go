@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,7 +98,10 @@ type written struct {
 
 type writtenMapping struct {
 	Mapping
-	File string
+	// SnapshotID is made up where it is left out; an empty one is that of a data
+	// disk which the image creates empty.
+	SnapshotID *string `json:"SnapshotId"`
+	File       string
 }
 
 func (f *Folder) read(name string, accountID int64) (Image, error) {
@@ -117,6 +121,11 @@ func (f *Folder) read(name string, accountID int64) (Image, error) {
 	img := w.Image
 	for _, m := range w.DiskDeviceMappings.DiskDeviceMapping {
 		m.Mapping.File = m.File
+		if m.SnapshotID == nil {
+			made := fmt.Sprintf("s-%x", sha256.Sum256([]byte(img.ImageID+m.Device)))[:22]
+			m.SnapshotID = &made
+		}
+		m.Mapping.SnapshotID = *m.SnapshotID
 		img.DiskDeviceMappings.DiskDeviceMapping = append(img.DiskDeviceMappings.DiskDeviceMapping, m.Mapping)
 	}
 	info, err := f.root.Stat(name)
@@ -152,7 +161,7 @@ func Write(dir string, img Image) error {
 	w := written{Image: img}
 	for _, m := range img.DiskDeviceMappings.DiskDeviceMapping {
 		w.DiskDeviceMappings.DiskDeviceMapping = append(w.DiskDeviceMappings.DiskDeviceMapping,
-			writtenMapping{Mapping: m, File: m.File})
+			writtenMapping{Mapping: m, SnapshotID: &m.SnapshotID, File: m.File})
 	}
 	body, err := json.MarshalIndent(w, "", "  ")
 	if err != nil {

@@ -74,6 +74,10 @@ func TestLoadCompletes(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	got.CreationTime = ""
+	if got.Disks()[0].SnapshotID == "" {
+		t.Error("a disk has no snapshot")
+	}
+	got.DiskDeviceMappings.DiskDeviceMapping[0].SnapshotID = ""
 	want := Image{
 		ImageID: "m-1", ImageName: "m-1", ImageOwnerAlias: "self", ImageOwnerID: account, OSType: "linux", OSName: "Others Linux",
 		OSNameEn: "Others Linux", Platform: "Others Linux", Architecture: "x86_64", Size: 1, Status: "Available", Progress: "100%",

@@ -42,7 +42,7 @@ func makeSmall(dir, id string, i int) error {
 	add := func(kind, device string, size int64) error {
 		file := "small/" + id + "_" + device + ".raw"
 		img.DiskDeviceMappings.DiskDeviceMapping = append(img.DiskDeviceMappings.DiskDeviceMapping,
-			image.Mapping{Type: kind, Device: "/dev/" + device, Size: "1", Progress: "100%", File: file})
+			image.Mapping{Type: kind, Device: "/dev/" + device, Size: "1", SnapshotID: "s-" + id[2:] + device[3:], Progress: "100%", File: file})
 		return noisy(filepath.Join(dir, filepath.FromSlash(file)), size, uint64(i)<<8|uint64(device[3]))
 	}
 	if err := add("system", "xvda", 1<<20); err != nil {

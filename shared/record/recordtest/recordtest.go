@@ -135,6 +135,24 @@ func Run(t *testing.T, bucket *oss.Bucket) {
 		}
 	})
 
+	t.Run("a claimed id is opened by all who claim it", func(t *testing.T) {
+		t.Parallel()
+		id, imageID := export.NewID(time.Now()), image()
+		// What a death in the middle of it leaves.
+		if err := bucket.Create(t.Context(), "active/"+id, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := store.Reopen(t.Context(), id, record.Hint{ImageID: imageID}); err != nil {
+				t.Error(err)
+			}
+		}
+		entries, _, err := store.List(t.Context(), record.OfImage(imageID), "", 10)
+		if err != nil || len(entries) != 1 || entries[0].ID != id {
+			t.Errorf("by image: %v, %v", entries, err)
+		}
+	})
+
 	t.Run("lists are newest first and paged", func(t *testing.T) {
 		t.Parallel()
 		imageID := image()
@@ -201,6 +219,8 @@ func Run(t *testing.T, bucket *oss.Bucket) {
 			t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
 		}
 	})
+
+	t.Run("something is claimed by one at a time", func(t *testing.T) { claims(t, bucket) })
 
 	t.Run("an unmanaged object is cataloged once", func(t *testing.T) {
 		t.Parallel()

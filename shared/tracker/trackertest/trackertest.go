@@ -57,7 +57,8 @@ func (c Cloud) Config() tracker.Config {
 		OSSEndpoint: e["OSS_ENDPOINT"], MNSEndpoint: e["MNS_ENDPOINT"], ECSEndpoint: e["ECS_ENDPOINT"],
 		LookMin: 20 * time.Millisecond, LookMax: 100 * time.Millisecond,
 		VanishedAfter: 10 * time.Second, ArrivalGrace: 10 * time.Second, MaxAge: time.Minute,
-		SubmitTimeout: 400 * time.Millisecond, ClockSkew: 100 * time.Millisecond,
+		QueueWait: 200 * time.Millisecond, MaxQueued: time.Minute,
+		SubmitTimeout: 400 * time.Millisecond, ClockSkew: 100 * time.Millisecond, CancelGrace: 150 * time.Millisecond,
 	}
 }
 

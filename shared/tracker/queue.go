@@ -1,0 +1,249 @@
+package tracker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"ecs-image-export/events"
+	"ecs-image-export/shared/ecs"
+	"ecs-image-export/shared/export"
+	"ecs-image-export/shared/mns"
+	"ecs-image-export/shared/record"
+)
+
+// askQueue answers the questions that the queue puts.
+func (t *Tracker) askQueue(ctx context.Context, f *Followed, q export.Question, seen *export.Seen) error {
+	switch q {
+	case export.AskQueue:
+		queue, err := t.Records.Queue(ctx)
+		if err != nil {
+			return err
+		}
+		seen.Queue = &queue
+	case export.AskImage:
+		tasks, err := t.ECS.TasksByImage(ctx, f.Request.ImageID)
+		if err != nil {
+			return err
+		}
+		busy := false
+		for _, task := range tasks {
+			busy = busy || !seenTask(task).Status.Ended()
+		}
+		seen.ImageBusy = &busy
+	case export.AskSlot:
+		ok, err := t.Records.TakeSlot(ctx, f.ID, t.Policy.Tasks, t.needsSlot)
+		if err != nil {
+			return err
+		}
+		seen.Slot = &ok
+	}
+	return nil
+}
+
+// needsSlot says that an export has a task that may run, or has just taken its
+// slot and is about to claim the right to start one.
+func (t *Tracker) needsSlot(ctx context.Context, id string, taken time.Time) (bool, error) {
+	if t.Now().Sub(taken) < t.Policy.SubmitTimeout+t.Policy.ClockSkew {
+		return true, nil
+	}
+	log, err := t.Records.Load(ctx, id)
+	if errors.Is(err, record.ErrNotFound) {
+		return false, nil
+	}
+	return log.State.Busy(), err
+}
+
+// queue does what a decision says about the queue, and notes in seen how the
+// queue is now.
+func (t *Tracker) queue(ctx context.Context, f *Followed, act export.Action, seen *export.Seen) error {
+	me, image := f.Place(), f.Request.ImageID
+	q := *seen.Queue
+	switch act := act.(type) {
+	case export.Join:
+		if err := t.Records.Join(ctx, me); err != nil {
+			return err
+		}
+		q = q.With(me)
+	case export.StandAside:
+		if err := t.Records.StandAside(ctx, me, image); err != nil {
+			return err
+		}
+		q = q.Without(f.ID)
+		me.ImageID = image
+		q = q.With(me)
+		t.nudgeHead(ctx, q, f.ID)
+	case export.StepBack:
+		if err := t.Records.StepBack(ctx, me, image); err != nil {
+			return err
+		}
+		q = q.Without(f.ID).With(me)
+	case export.Hold:
+		if err := t.Records.SetHold(ctx, act.Delay); err != nil {
+			return err
+		}
+		slog.WarnContext(ctx, "exports are held", "code", act.Delay.Code, "message", act.Delay.Message, "until", act.Delay.Next)
+		q.Hold = &act.Delay
+	}
+	seen.Queue = &q
+	return nil
+}
+
+// moved tells the queue that an export went on from a state. What fails here is
+// made good by the next poll, or by the end of the hold, so it is only logged.
+func (t *Tracker) moved(ctx context.Context, f *Followed, before export.State, q *export.Queue) {
+	left, ended := f.Moved(before)
+	if left && !ended && f.Delay == nil && q != nil {
+		if _, place := q.Find(f.ID); place < 0 {
+			return // it never waited
+		}
+	}
+	if !ended && !left {
+		return
+	}
+	if err := t.release(ctx, f, ended); err != nil {
+		slog.WarnContext(ctx, "queue", "export", f.ID, "error", err)
+	}
+}
+
+func (t *Tracker) release(ctx context.Context, f *Followed, ended bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	q, err := t.Records.Queue(ctx)
+	if err != nil {
+		return err
+	}
+	if me, place := q.Find(f.ID); place >= 0 && !f.State.Waits() {
+		if err := t.Records.Leave(ctx, me, f.Request.ImageID); err != nil {
+			return err
+		}
+		q = q.Without(f.ID)
+	}
+	if ended {
+		if q.Hold != nil && !q.Hold.Weekly() {
+			if err := t.Records.EndHold(ctx); err != nil {
+				return err
+			}
+			q.Hold = nil
+		}
+		if w, ok := q.First(f.Request.ImageID); ok {
+			if err := t.Records.StepBack(ctx, w, w.ImageID); err != nil {
+				return err
+			}
+			q = q.Without(w.ID)
+			w.ImageID = ""
+			q = q.With(w)
+		}
+	}
+	t.nudgeHead(ctx, q, f.ID)
+	return nil
+}
+
+// nudgeHead lets the head try now, unless that is no use. A nudge without a time
+// is in no chain, and followed whatever look is planned.
+func (t *Tracker) nudgeHead(ctx context.Context, q export.Queue, but string) {
+	head, ok := q.Head(but)
+	if !ok || q.Holds(t.Now()) {
+		return
+	}
+	body, err := json.Marshal(events.Nudge{ID: head.ID})
+	if err == nil {
+		err = t.send(ctx, []mns.Message{{Body: string(body)}})[0]
+	}
+	if err != nil {
+		slog.WarnContext(ctx, "nudge the head of the queue", "export", head.ID, "error", err)
+	}
+}
+
+// maxGone bounds the places that one look at the queue removes.
+const maxGone = 16
+
+// Head is for a poll: it returns the export at the head of the queue, if it may
+// ask ECS now, and removes places on the way whose exports wait no more, because
+// somebody died between their end and their leaving.
+func (t *Tracker) Head(ctx context.Context, q export.Queue) (*Followed, error) {
+	var aside []export.Waiting
+	gone := 0
+	var head *Followed
+	for _, w := range q.Waiting {
+		if w.ImageID != "" {
+			aside = append(aside, w)
+			continue
+		}
+		if gone == maxGone || head != nil || gone == 0 && q.Holds(t.Now()) {
+			continue
+		}
+		f, err := t.waiting(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			gone++
+			continue
+		}
+		head = f
+	}
+	if len(aside) > 0 {
+		if _, err := t.waiting(ctx, aside[rand.IntN(len(aside))]); err != nil {
+			return nil, err
+		}
+	}
+	return head, nil
+}
+
+// waiting loads an export that has a place in the queue. It takes the place from
+// one that waits no more, and returns nil for it.
+func (t *Tracker) waiting(ctx context.Context, w export.Waiting) (*Followed, error) {
+	f, _, err := t.Load(ctx, w.ID)
+	if err == nil && f.State.Waits() {
+		return f, nil
+	}
+	if err != nil && !errors.Is(err, record.ErrNotFound) {
+		return nil, err
+	}
+	slog.WarnContext(ctx, "place in the queue was left behind", "export", w.ID)
+	return nil, t.Records.Leave(ctx, w, w.ImageID)
+}
+
+// longestPause is between two calls of ExportImage that ECS refuses for their
+// number.
+const longestPause = 5 * time.Second
+
+// exportImage calls ExportImage, and again only where ECS says that it did nothing
+// because there were too many calls, as long as there is time.
+func (t *Tracker) exportImage(ctx context.Context, r ecs.ExportRequest) (taskID string, err error) {
+	for pause := 500 * time.Millisecond; ; pause = min(2*pause, longestPause) {
+		taskID, err = t.ECS.ExportImage(ctx, r)
+		if _, refused := ecs.Refusal(err); !refused || !errors.Is(err, ecs.ErrThrottled) {
+			return taskID, err
+		}
+		d := pause/2 + rand.N(pause/2+1)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+			return "", err
+		}
+		timer := time.NewTimer(d)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return "", err
+		case <-timer.C:
+		}
+	}
+}
+
+func validateQueue(c Config) error {
+	var problems []error
+	for name, d := range map[string]time.Duration{"QUEUE_WAIT": c.QueueWait, "MAX_QUEUED": c.MaxQueued} {
+		if d <= 0 {
+			problems = append(problems, fmt.Errorf("%s is %v: it must be above zero", name, d))
+		}
+	}
+	if c.TasksAtOnce < 0 || c.TasksAtOnce > 100 {
+		problems = append(problems, fmt.Errorf("TASKS_AT_ONCE is %d: it must be from 1 to 100, or 0 to leave the limit to ECS", c.TasksAtOnce))
+	}
+	return errors.Join(problems...)
+}
