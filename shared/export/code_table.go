@@ -56,7 +56,7 @@ var Codes = []Code{
 	{OpCancel, "MissingParameter", 400, DoGiveUp, "The call lacks a parameter.", remedyOperator, 0},
 	{OpCancel, "InvalidRegionId.NotFound", 400, DoGiveUp, "There is no region of this id.", "Correct REGION of the deployment.", 0},
 	{OpCancel, "InvalidTaskId.NotFound", 400, DoAdopt, "ECS does not know the task (any more).", "Nothing has to be done: nothing runs, and what it left is removed.", 0},
-	{OpCancel, "InvalidTaskId.TaskActionNotSupport", 403, DoGiveUp, "Tasks of this kind can't be canceled.", remedyOperator, 0},
+	{OpCancel, "InvalidTaskId.TaskActionNotSupport", 403, DoWait, "Tasks of this kind can't be canceled.", remedyTask, 0},
 	{OpCancel, "InvalidTaskId.IncorrectTaskStatus", 403, DoWait, "The task does not run: it waits for its turn, or has ended.", remedyTask, 0},
 	{OpCancel, "CancelTaskFailed", 403, DoWait, "ECS could not cancel the task.", remedyTask, 0},
 

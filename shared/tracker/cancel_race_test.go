@@ -81,24 +81,24 @@ func TestCancelFaults(t *testing.T) {
 	const requests = 40 // a whole cancel has fewer; the test says so if not
 	// A function that dies before a request is one that died behind the request
 	// before it.
-	modes := []fault{{done: true}, {dies: true, done: true}}
+	modes := []trackertest.Fault{{Done: true}, {Dies: true, Done: true}}
 	c := trackertest.Start(t, requests*len(modes)+1, cloud.Options{Speed: 1, Tasks: 64, TaskLeast: time.Hour})
 	image := 0
 	next := func() string { image++; return c.Images[image-1] }
-	clean := &wire{}
+	clean := &trackertest.Wire{}
 	cancelLife(t, c, clean, next())
-	if clean.requests > requests {
-		t.Errorf("an undisturbed cancel takes %d requests: raise the constant", clean.requests)
+	if clean.Requests() > requests {
+		t.Errorf("an undisturbed cancel takes %d requests: raise the constant", clean.Requests())
 	}
-	t.Logf("an undisturbed cancel takes %d requests with the looks of this test", clean.requests)
+	t.Logf("an undisturbed cancel takes %d requests with the looks of this test", clean.Requests())
 	t.Run("at", func(t *testing.T) {
-		for at := 1; at <= min(requests, clean.requests+2); at++ {
+		for at := 1; at <= min(requests, clean.Requests()+2); at++ {
 			for _, mode := range modes {
-				mode.at = at
+				mode.At = at
 				id := next()
 				t.Run(mode.String(), func(t *testing.T) {
 					t.Parallel()
-					cancelLife(t, c, &wire{fault: mode}, id)
+					cancelLife(t, c, &trackertest.Wire{Fault: mode}, id)
 				})
 			}
 		}
@@ -106,24 +106,21 @@ func TestCancelFaults(t *testing.T) {
 }
 
 // cancelLife submits an export undisturbed, then cancels it through w.
-func cancelLife(t *testing.T, c trackertest.Cloud, w *wire, imageID string) {
-	fault := w.fault
-	w.fault.at = 0
+func cancelLife(t *testing.T, c trackertest.Cloud, w *trackertest.Wire, imageID string) {
+	fault := w.Fault
+	w.Fault = trackertest.Fault{}
 	tr := throughWire(t, c, w)
 	tr.Policy.SubmitTimeout = 30 * time.Second // as a patient one
 	f := goOn(t, tr, begun(t, tr, c.Request(t, imageID), export.Requested).ID, func(f *tracker.Followed) bool { return f.State == export.Exporting })
 	if failed := tr.Plan(t.Context(), f); len(failed) > 0 {
 		t.Fatal(failed)
 	}
-	w.mu.Lock()
-	w.requests, w.fault = 0, fault
-	w.mu.Unlock()
+	w.Break(fault)
 	deadline := time.Now().Add(time.Minute)
 	id, accepted := f.ID, false
 	for {
-		w.revive()
 		ctx, kill := context.WithCancel(t.Context())
-		w.kill = kill
+		w.Revive(kill)
 		var err error
 		if !accepted {
 			// The caller sends the call again until it is answered.

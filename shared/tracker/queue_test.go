@@ -57,7 +57,7 @@ func TestQueueFaults(t *testing.T) {
 	for range buckets {
 		free <- ownRecords(t, c)
 	}
-	run := func(t *testing.T, w *wire, id string) {
+	run := func(t *testing.T, w *trackertest.Wire, id string) {
 		c := <-free
 		defer func() { free <- c }()
 		live(t, c, w, id)
@@ -79,24 +79,24 @@ func TestQueueFaults(t *testing.T) {
 			}
 		}
 	}
-	clean := &wire{}
+	clean := &trackertest.Wire{}
 	run(t, clean, next())
-	if clean.requests > requests {
-		t.Errorf("an undisturbed export takes %d requests: raise the constant", clean.requests)
+	if clean.Requests() > requests {
+		t.Errorf("an undisturbed export takes %d requests: raise the constant", clean.Requests())
 	}
-	t.Logf("an undisturbed export takes %d requests with the looks of this test", clean.requests)
+	t.Logf("an undisturbed export takes %d requests with the looks of this test", clean.Requests())
 	t.Run("at", func(t *testing.T) {
-		for at := 1; at <= min(clean.requests, requests); at++ {
+		for at := 1; at <= min(clean.Requests(), requests); at++ {
 			// To die once a request is carried out is to die before the next.
-			modes := []fault{{at: at, done: true, dies: true}}
+			modes := []trackertest.Fault{{At: at, Done: true, Dies: true}}
 			if at%3 == 0 {
-				modes = append(modes, fault{at: at, done: true})
+				modes = append(modes, trackertest.Fault{At: at, Done: true})
 			}
 			for _, mode := range modes {
 				id := next()
 				t.Run(mode.String(), func(t *testing.T) {
 					t.Parallel()
-					run(t, &wire{fault: mode}, id)
+					run(t, &trackertest.Wire{Fault: mode}, id)
 				})
 			}
 		}

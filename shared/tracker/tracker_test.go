@@ -1,18 +1,10 @@
 package tracker_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,110 +17,13 @@ import (
 	"ecs-image-export/shared/tracker/trackertest"
 )
 
-// fault breaks one request of a run, counted over all services.
-type fault struct {
-	at   int  // the request that it hits, from 1; 0: none
-	done bool // the request is carried out and only its answer lost
-	dies bool // the function ends there
-}
-
-func (f fault) String() string {
-	what := "lost"
-	if f.done {
-		what = "answer lost"
-	}
-	if f.dies {
-		what += ", function dies"
-	}
-	return fmt.Sprintf("request %d %s", f.at, what)
-}
-
-// wire stands between one run's clients and the stand-in.
-type wire struct {
-	fault fault
-	kill  context.CancelFunc
-
-	mu       sync.Mutex
-	requests int
-	dead     bool
-	events   []string // bodies that the topic accepted, in order
-}
-
-// serve returns the URL of a proxy for one service.
-func (w *wire) serve(t *testing.T, target string) string {
-	u, err := url.Parse(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = u.Scheme, u.Host, u.Host
-		},
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		w.mu.Lock()
-		w.requests++
-		hit, dead := w.requests == w.fault.at, w.dead
-		if hit && w.fault.dies {
-			w.dead = true
-		}
-		w.mu.Unlock()
-		if dead {
-			panic(http.ErrAbortHandler)
-		}
-		if hit && !w.fault.done {
-			w.end()
-		}
-		answer := httptest.NewRecorder()
-		proxy.ServeHTTP(answer, r)
-		if strings.Contains(r.URL.Path, "/topics/") && answer.Code == http.StatusCreated {
-			var m struct{ MessageBody string }
-			if err := xml.Unmarshal(body, &m); err != nil {
-				t.Error(err)
-			}
-			w.mu.Lock()
-			w.events = append(w.events, m.MessageBody)
-			w.mu.Unlock()
-		}
-		if hit {
-			w.end()
-		}
-		for k, v := range answer.Header() {
-			rw.Header()[k] = v
-		}
-		rw.WriteHeader(answer.Code)
-		rw.Write(answer.Body.Bytes())
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-// end breaks the connection, and the function if it is to die here.
-func (w *wire) end() {
-	if w.fault.dies {
-		w.kill()
-	}
-	panic(http.ErrAbortHandler)
-}
-
-func (w *wire) revive() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.dead = false
-}
-
 // throughWire returns a tracker whose every request goes through w.
-func throughWire(t *testing.T, c trackertest.Cloud, w *wire) *tracker.Tracker {
+func throughWire(t *testing.T, c trackertest.Cloud, w *trackertest.Wire) *tracker.Tracker {
 	t.Helper()
 	config := c.Config()
-	config.OSSEndpoint = w.serve(t, config.OSSEndpoint)
-	config.MNSEndpoint = w.serve(t, c.Environment["MNS_URL"])
-	config.ECSEndpoint = w.serve(t, config.ECSEndpoint)
+	config.OSSEndpoint = w.Serve(t, config.OSSEndpoint)
+	config.MNSEndpoint = w.Serve(t, c.Environment["MNS_URL"])
+	config.ECSEndpoint = w.Serve(t, config.ECSEndpoint)
 	return c.Tracker(t, config)
 }
 
@@ -150,25 +45,25 @@ func request(ctx context.Context, tr *tracker.Tracker, r export.Request) error {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	const requests = 45 // a whole life has fewer; TestFaults says so if not
-	modes := []fault{{}, {done: true}, {dies: true}, {dies: true, done: true}}
+	modes := []trackertest.Fault{{}, {Done: true}, {Dies: true}, {Dies: true, Done: true}}
 	c := trackertest.Start(t, requests*len(modes)+1, cloud.Options{Tasks: 64})
 	image := 0
 	next := func() string { image++; return c.Images[image-1] }
 
-	clean := &wire{}
+	clean := &trackertest.Wire{}
 	live(t, c, clean, next())
-	if clean.requests > requests {
-		t.Errorf("an undisturbed export takes %d requests: raise the constant", clean.requests)
+	if clean.Requests() > requests {
+		t.Errorf("an undisturbed export takes %d requests: raise the constant", clean.Requests())
 	}
-	t.Logf("an undisturbed export takes %d requests with the looks of this test", clean.requests)
+	t.Logf("an undisturbed export takes %d requests with the looks of this test", clean.Requests())
 	t.Run("at", func(t *testing.T) {
 		for at := 1; at <= requests; at++ {
 			for _, mode := range modes {
-				mode.at = at
+				mode.At = at
 				id := next()
 				t.Run(mode.String(), func(t *testing.T) {
 					t.Parallel()
-					live(t, c, &wire{fault: mode}, id)
+					live(t, c, &trackertest.Wire{Fault: mode}, id)
 				})
 			}
 		}
@@ -177,20 +72,19 @@ func TestFaults(t *testing.T) {
 
 // live takes an image through its life, with new functions taking over from one
 // that died, and checks what came of it.
-func live(t *testing.T, c trackertest.Cloud, w *wire, imageID string) {
+func live(t *testing.T, c trackertest.Cloud, w *trackertest.Wire, imageID string) {
 	tr := throughWire(t, c, w)
 	r := c.Request(t, imageID)
 	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
-	w.kill = kill
+	w.Revive(kill)
 	accepted := request(ctx, tr, r) == nil
 
 	// Whoever comes next: a poll or an object event, over and over.
 	deadline := time.Now().Add(time.Minute)
 	for {
-		w.revive()
 		ctx, kill := context.WithCancel(t.Context())
-		w.kill = kill
+		w.Revive(kill)
 		open, err := follow(ctx, tr, imageID)
 		kill()
 		if err == nil && !open {
@@ -240,7 +134,7 @@ func follow(ctx context.Context, tr *tracker.Tracker, imageID string) (open bool
 
 // check wants: one task for one export, an end, completeness, and every change
 // announced in order, with the same body each time.
-func check(t *testing.T, c trackertest.Cloud, w *wire, imageID string, accepted bool) {
+func check(t *testing.T, c trackertest.Cloud, w *trackertest.Wire, imageID string, accepted bool) {
 	t.Helper()
 	tr := c.Tracker(t, c.Config())
 	tasks, err := tr.ECS.TasksByImage(t.Context(), imageID)
@@ -278,7 +172,7 @@ func check(t *testing.T, c trackertest.Cloud, w *wire, imageID string, accepted 
 
 // announced wants every change in the log announced in its order, with the same
 // body each time.
-func announced(t *testing.T, w *wire, log record.Log) {
+func announced(t *testing.T, w *trackertest.Wire, log record.Log) {
 	t.Helper()
 	var want []string
 	for _, l := range log.Lines {
@@ -288,7 +182,7 @@ func announced(t *testing.T, w *wire, log record.Log) {
 	}
 	bodies := map[string]string{}
 	var first []string // event ids in the order of their first announcement
-	for _, body := range w.events {
+	for _, body := range w.Published() {
 		var e cloudevents.Event
 		if err := e.UnmarshalJSON([]byte(body)); err != nil {
 			t.Fatal(err)

@@ -3,12 +3,15 @@ package trackertest
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -47,9 +50,10 @@ type Wire struct {
 	// Kill ends whoever makes the requests, before Dies lets the fault happen.
 	Kill context.CancelFunc
 
-	mu       sync.Mutex
-	requests int
-	dead     bool
+	mu        sync.Mutex
+	requests  int
+	dead      bool
+	published []string
 }
 
 // Requests is how many requests have been made.
@@ -57,6 +61,20 @@ func (w *Wire) Requests() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.requests
+}
+
+// Published are the bodies that the topic accepted, in order.
+func (w *Wire) Published() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.published)
+}
+
+// Break counts requests from here on, for another fault.
+func (w *Wire) Break(f Fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.requests, w.Fault = 0, f
 }
 
 // Revive lets the next one in, who replaces the dead.
@@ -97,6 +115,15 @@ func (w *Wire) Serve(t testing.TB, target string) string {
 		}
 		answer := httptest.NewRecorder()
 		proxy.ServeHTTP(answer, r)
+		if strings.Contains(r.URL.Path, "/topics/") && answer.Code == http.StatusCreated {
+			var m struct{ MessageBody string }
+			if err := xml.Unmarshal(body, &m); err != nil {
+				t.Error(err)
+			}
+			w.mu.Lock()
+			w.published = append(w.published, m.MessageBody)
+			w.mu.Unlock()
+		}
 		if hit {
 			w.end()
 		}
