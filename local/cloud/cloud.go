@@ -91,6 +91,7 @@ type Cloud struct {
 	token   string            // for the request function, with every scope
 	address map[string]string // host:port by service
 	servers []*http.Server
+	gate    gate
 	closers []func() error // in the order of opening
 	faults  *faults.Table
 
@@ -151,7 +152,7 @@ func Start(o Options) (_ *Cloud, err error) {
 		if o.Wrap != nil {
 			h = o.Wrap(name, h)
 		}
-		server := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second}
+		server := &http.Server{Handler: c.gate.guard(h), ReadHeaderTimeout: 30 * time.Second}
 		c.servers = append(c.servers, server)
 		go server.Serve(listeners[i])
 		listeners[i] = nil
@@ -390,6 +391,7 @@ func (c *Cloud) Close() error {
 	for _, s := range c.servers {
 		errs = append(errs, s.Close())
 	}
+	c.gate.shut()
 	for i := len(c.closers) - 1; i >= 0; i-- {
 		errs = append(errs, c.closers[i]())
 	}

@@ -107,7 +107,8 @@ type Stream interface {
 	// zeros. Pieces come in ascending order and do not overlap; an image whose
 	// file has them otherwise ends with ErrOrder. Data is valid until the next
 	// call. At the end of the image, when everything in it has been checked, it
-	// returns io.EOF.
+	// returns io.EOF: before that, checksums and tables that come last may still
+	// show that what was handed out is not the disk.
 	Next() (Piece, error)
 }
 

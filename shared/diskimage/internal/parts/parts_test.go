@@ -47,7 +47,7 @@ func TestFile(t *testing.T) {
 		}
 		want := bytes.Repeat([]byte{'h'}, len(head))
 		copy(head, want)
-		for _, n := range rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 9), rapid.IntRange(0, 20<<20)), 0, 3).Draw(t, "writes") {
+		for _, n := range rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 9), rapid.IntRange(0, 10<<20)), 0, 3).Draw(t, "writes") {
 			if got, err := w.Write(noise[:n]); got != n || err != nil {
 				t.Fatal(got, err)
 			}
