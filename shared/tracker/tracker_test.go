@@ -3,7 +3,9 @@ package tracker_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,16 @@ import (
 	"ecs-image-export/shared/tracker"
 	"ecs-image-export/shared/tracker/trackertest"
 )
+
+// TestMain lets more tests run at once than there are cores: lives of exports wait
+// more than they work.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // throughWire returns a tracker whose every request goes through w.
 func throughWire(t *testing.T, c trackertest.Cloud, w *trackertest.Wire) *tracker.Tracker {
