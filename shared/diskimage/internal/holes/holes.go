@@ -3,6 +3,8 @@
 package holes
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"iter"
 
@@ -10,8 +12,10 @@ import (
 )
 
 // Extents tells which of the first size bytes of r are data, and which are absent,
-// as the file system has it. It reads nothing, and does not move the position of
-// a file. What is no *os.File, or lies where holes cannot be asked for, is data.
+// as the file system has it. It reads no more than the last byte, and does not
+// move the position of a file. What is no *os.File, or lies where holes cannot be
+// asked for, is data. A file that ends before size is io.ErrUnexpectedEOF: its
+// end is no hole.
 func Extents(r io.ReaderAt, size int64) iter.Seq2[disk.Extent, error] {
 	return func(yield func(disk.Extent, error) bool) {
 		if size == 0 {
@@ -21,6 +25,12 @@ func Extents(r io.ReaderAt, size int64) iter.Seq2[disk.Extent, error] {
 		defer closeFile()
 		for at := int64(0); at < size; {
 			data := min(seek(at, true), size)
+			if data == size {
+				if err := exists(r, size-1); err != nil {
+					yield(disk.Extent{}, err)
+					return
+				}
+			}
 			if data > at && !yield(disk.Extent{Offset: at, Length: data - at, Kind: disk.Absent}, nil) {
 				return
 			}
@@ -35,6 +45,17 @@ func Extents(r io.ReaderAt, size int64) iter.Seq2[disk.Extent, error] {
 			at = end
 		}
 	}
+}
+
+func exists(r io.ReaderAt, at int64) error {
+	n, err := r.ReadAt(make([]byte, 1), at)
+	if n == 1 {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("byte %d of the file: %w", at, err)
 }
 
 // end is an offset behind every file.

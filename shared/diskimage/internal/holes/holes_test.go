@@ -2,6 +2,7 @@ package holes
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -82,5 +83,25 @@ func TestWhatIsNoFileIsData(t *testing.T) {
 	defer f.Close()
 	if diff := cmp.Diff(want, extents(t, f, 1000)); diff != "" {
 		t.Errorf("a device: %s", diff)
+	}
+}
+
+// What a file does not have is no hole: it was cut, or its size is not the disk's.
+func TestFileThatEndsEarly(t *testing.T) {
+	t.Parallel()
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(make([]byte, 64<<10)); err != nil {
+		t.Fatal(err)
+	}
+	err = nil
+	for _, e := range Extents(f, 1<<20) {
+		err = e
+	}
+	if runtime.GOOS == "linux" && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%v, want an unexpected EOF", err)
 	}
 }

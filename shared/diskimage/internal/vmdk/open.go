@@ -26,7 +26,7 @@ type image struct {
 // Open reads what is needed to find everything else in a file of size bytes.
 func Open(r io.ReaderAt, size int64, l disk.Limits) (disk.Image, error) {
 	l = l.WithDefaults()
-	head := make([]byte, min(size, sectorSize))
+	head := make([]byte, max(0, min(size, sectorSize)))
 	if err := readAt(r, head, 0, "the header"); err != nil {
 		return nil, err
 	}
