@@ -142,9 +142,11 @@ func (s State) Waits() bool { return s == Requested || s == Queued || s == Submi
 func (s State) Busy() bool { return s == Submitting || s == Exporting || s == Canceling }
 
 // Moved says what the queue has to learn of an export that went on from a state:
-// that it left the queue, and that its task, if it had one, runs no more.
+// that it left the queue, and that its task runs no more, if it may have had one:
+// the end of an export that was never submitted leaves ECS as full as before.
 func (x Export) Moved(before State) (left, ended bool) {
-	return before.Waits() && !x.State.Waits(), before.Busy() && !x.State.Waits() && !x.State.Busy()
+	submitted := x.Task.ID != "" || x.Doubt > 0
+	return before.Waits() && !x.State.Waits(), submitted && before.Busy() && !x.State.Waits() && !x.State.Busy()
 }
 
 // queued follows an export that was refused, or has not had its turn.

@@ -231,4 +231,8 @@ func TestCancelQueued(t *testing.T) {
 	if err := tr.Step(t.Context(), head, tracker.Known{}); err != nil || head.State != export.Canceled || head.Task.ID != "" {
 		t.Errorf("state %s, task %q, %v", head.State, head.Task.ID, err)
 	}
+	// It had no task, so ECS has no more room than before.
+	if q, err = tr.Records.Queue(t.Context()); err != nil || q.Hold == nil {
+		t.Errorf("hold %+v, %v, want the one of the quota", q.Hold, err)
+	}
 }
