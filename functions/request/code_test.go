@@ -59,7 +59,7 @@ func TestCodesOfExportImage(t *testing.T) {
 	for _, c := range others {
 		t.Run(fmt.Sprint(c.Code, c.Status), func(t *testing.T) {
 			b := newBench(t, 1, cloud.Options{Speed: 1})
-			b.config.SubmitTimeout = 300 * time.Millisecond
+			b.config.SubmitTimeout = 2 * time.Second
 			answer(b, c)
 			sum := b.instance(t).create(t, order("imageId", b.images[0]))
 			want := export.Queued

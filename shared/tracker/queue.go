@@ -213,6 +213,10 @@ func (t *Tracker) waiting(ctx context.Context, w export.Waiting) (*Followed, err
 // number.
 const longestPause = 5 * time.Second
 
+// callTime is what one more call needs before the claim ends. One that is cut off
+// by the end has an answer that nobody knows.
+const callTime = time.Second
+
 // exportImage calls ExportImage, and again only where ECS says that it did nothing
 // because there were too many calls, as long as there is time.
 func (t *Tracker) exportImage(ctx context.Context, r ecs.ExportRequest) (taskID string, err error) {
@@ -222,7 +226,7 @@ func (t *Tracker) exportImage(ctx context.Context, r ecs.ExportRequest) (taskID 
 			return taskID, err
 		}
 		d := pause/2 + rand.N(pause/2+1)
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d+callTime {
 			return "", err
 		}
 		timer := time.NewTimer(d)
