@@ -196,7 +196,7 @@ func TestThrottled(t *testing.T) {
 	c = trackertest.Start(t, 2, cloud.Options{Wrap: throttled.wrap})
 	throttled.on.Store(true)
 	often, config := c.Images[1], c.Config()
-	config.SubmitTimeout = 3 * time.Second
+	config.SubmitTimeout = 6 * time.Second
 	tr := c.Tracker(t, config)
 	f := take(t, tr, c.Request(t, c.Images[0]))
 	if f.State == export.Queued || calls[c.Images[0]] != 3 || f.Attempt.Number != 1 {
