@@ -111,6 +111,7 @@ func (c *content) Skip(n int64) error {
 }
 
 func (c *content) Close() error { return nil }
+func (c *content) Abort(error)  {}
 
 // get follows a redirect of the API, to a place that must not see its token.
 func (a api) get(t *testing.T, path string) []byte {

@@ -112,4 +112,7 @@ func (b *beside) check(p []byte, at int64) error {
 
 func (b *beside) Close() error { return nil }
 
+// Abort does nothing: the error that ended the reading is the result.
+func (b *beside) Abort(error) {}
+
 func (b *beside) hex() string { return hex.EncodeToString(b.sum.Sum(nil)) }

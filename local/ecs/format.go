@@ -72,24 +72,28 @@ func (u *upload) image(format string, d *image.Disk, done *atomic.Int64) error {
 	if err != nil {
 		return err
 	}
-	if err := diskimage.CopyImage(&counter{w, u.ctx, done}, d); err != nil {
-		u.stop(err)
-		_ = w.Close() // waits for the part that is on its way; what is wrong says err
+	if err := diskimage.CopyImage(&counter{w, u, done}, d); err != nil {
 		return err
 	}
 	return w.Close()
 }
 
-// counter is a Writer that ends with its context.
+// counter is a Writer that ends with its upload.
 type counter struct {
 	diskimage.Writer
-	ctx  context.Context
-	done *atomic.Int64
+	upload *upload
+	done   *atomic.Int64
+}
+
+// Abort ends the upload first: nobody wants the part that is on its way.
+func (c *counter) Abort(err error) {
+	c.upload.stop(err)
+	c.Writer.Abort(err)
 }
 
 func (c *counter) Write(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
+	if c.upload.ctx.Err() != nil {
+		return 0, context.Cause(c.upload.ctx)
 	}
 	n, err := c.Writer.Write(p)
 	c.done.Add(int64(n))
@@ -99,8 +103,8 @@ func (c *counter) Write(p []byte) (int, error) {
 // Skip goes in steps: even zeros take their time, packed.
 func (c *counter) Skip(n int64) error {
 	for n > 0 {
-		if c.ctx.Err() != nil {
-			return context.Cause(c.ctx)
+		if c.upload.ctx.Err() != nil {
+			return context.Cause(c.upload.ctx)
 		}
 		step := min(n, 1<<30)
 		if err := c.Writer.Skip(step); err != nil {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
@@ -40,12 +42,39 @@ func (u *upload) Part(number int, content []byte) error {
 		return context.Cause(u.ctx)
 	}
 	return again(u.ctx, fmt.Sprintf("upload part %d of %s", number, u.key), func() error {
-		part, err := u.bucket.UploadPart(u.target(), bytes.NewReader(content), int64(len(content)), number, oss.WithContext(u.ctx))
+		body := &body{r: bytes.NewReader(content)}
+		defer body.shut()
+		part, err := u.bucket.UploadPart(u.target(), body, int64(len(content)), number, oss.WithContext(u.ctx))
 		if err == nil {
 			u.parts = append(u.parts, part)
 		}
 		return err
 	})
+}
+
+// body is the content of one try. The transport may read it for a while after it
+// has answered, when the content is no longer the caller's: shut ends that.
+type body struct {
+	mu sync.Mutex
+	r  io.Reader // nil: shut
+}
+
+var errShut = errors.New("the try is over")
+
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.r == nil {
+		return 0, errShut
+	}
+	return b.r.Read(p)
+}
+
+// shut waits for the Read that is under way.
+func (b *body) shut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.r = nil
 }
 
 func (u *upload) complete() error {

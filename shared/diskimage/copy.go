@@ -10,7 +10,19 @@ import (
 
 // Copy writes the rest of a stream to w. What the stream does not have is
 // skipped. It does not close w.
+//
+// After an error nothing reads the stream's reader any more, and w is aborted: it
+// cannot become an image that lacks the rest.
 func Copy(w Writer, s Stream) error {
+	err := copyStream(w, s)
+	if err != nil {
+		s.Close()
+		w.Abort(err)
+	}
+	return err
+}
+
+func copyStream(w Writer, s Stream) error {
 	var at int64
 	for {
 		p, err := s.Next()
@@ -43,11 +55,15 @@ const copySize = 1 << 20
 
 // CopyImage writes the content of an image to w. Extents without data are
 // skipped; data is read on all cores, at most a few MiB for each. It does not
-// close w. When it returns, nothing reads the image any more.
+// close w. When it returns, nothing reads the image any more. After an error w is
+// aborted, as by Copy.
 func CopyImage(w Writer, img Image) error {
 	c := copier{w: w, img: img, slots: 2 * runtime.GOMAXPROCS(0)}
 	err := c.copy()
 	c.running.Wait()
+	if err != nil {
+		w.Abort(err)
+	}
 	return err
 }
 

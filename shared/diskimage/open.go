@@ -58,8 +58,9 @@ func image[I Image](i I, err error) (Image, error) {
 // there, and is what the last call of Next may say. RAW and fixed VHD cannot be
 // told at the start, and the size of their disk neither: use NewRAWStream.
 //
-// A Stream need not be closed. Some read ahead of Next on a goroutine, which
-// ends when a few pieces are waiting.
+// r is in use until the Stream is closed or has come to an end or an error. Some
+// read ahead of Next on a goroutine, which ends when a few pieces are waiting: a
+// Stream that nobody uses is only memory.
 func NewStream(r io.Reader, l Limits) (Stream, error) {
 	t := &tailReader{r: r}
 	b := bufio.NewReaderSize(t, headSize)

@@ -3,6 +3,7 @@
 package ahead
 
 import (
+	"errors"
 	"sync"
 
 	"ecs-image-export/shared/diskimage/internal/disk"
@@ -19,9 +20,10 @@ const (
 // error; the piece's data is a part of buffer. Calls do not overlap.
 type Fill func(buffer []byte) (disk.Piece, error)
 
-// Reader hands out what fill makes. Nothing has to be closed: the goroutine ends
-// whenever every buffer is full, and Next begins another, so that a Reader that
-// nobody uses is only memory.
+var errStopped = errors.New("the stream is closed")
+
+// Reader hands out what fill makes. The goroutine ends whenever every buffer is
+// full, and Next begins another, so that a Reader that nobody uses is only memory.
 type Reader struct {
 	fill Fill
 
@@ -72,6 +74,21 @@ func (r *Reader) Next() (disk.Piece, error) {
 	return f.piece, nil
 }
 
+// Stop waits until fill does not run, and has it not called again. Next returns an
+// error then: not the end of the disk, unless all of it was handed out.
+func (r *Reader) Stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil && len(r.full) == 0 {
+		return
+	}
+	r.err = errStopped
+	for r.running {
+		r.changed.Wait()
+	}
+	r.err, r.full = errStopped, nil // fill may have ended meanwhile
+}
+
 func (r *Reader) run() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,4 +116,5 @@ func (r *Reader) run() {
 		r.changed.Signal()
 	}
 	r.running = false
+	r.changed.Signal()
 }

@@ -103,6 +103,13 @@ func (w *Writer) room(n int64) error {
 
 var errClosed = errors.New("the image is closed")
 
+// Fail has everything that comes return err.
+func (w *Writer) Fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
 // Close completes the last block. Nothing can be written after it.
 func (w *Writer) Close() error {
 	if err := w.Skip(max(0, w.size-w.at)); err != nil {

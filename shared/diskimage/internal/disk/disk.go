@@ -98,7 +98,9 @@ type Image interface {
 	Extents() iter.Seq2[Extent, error]
 }
 
-// Stream is a disk image that is read once, from its first byte to its last.
+// Stream is a disk image that is read once, from its first byte to its last. Its
+// reader is in use until Close returns, or until Next returns an error: some
+// streams read ahead of Next on a goroutine.
 type Stream interface {
 	Format() Format
 	// Size is the virtual size in bytes.
@@ -110,6 +112,9 @@ type Stream interface {
 	// returns io.EOF: before that, checksums and tables that come last may still
 	// show that what was handed out is not the disk.
 	Next() (Piece, error)
+	// Close ends the use of the reader before the end of the image, and waits for
+	// a Read that is under way. Next is of no use afterwards.
+	Close()
 }
 
 // Piece is some content of a disk.
@@ -119,7 +124,9 @@ type Piece struct {
 }
 
 // Writer makes a disk image. Content is written in order, from the first byte of
-// the disk to its last; zeros, however they come, are not stored.
+// the disk to its last; zeros, however they come, are not stored. It ends with
+// Close, or with Abort when the source of the content fails: what is left out
+// would be zeros otherwise, in an image that looks right.
 type Writer interface {
 	// Write writes the next bytes of the disk.
 	io.Writer
@@ -128,6 +135,11 @@ type Writer interface {
 	// Close finishes the image and hands out the last parts. Without it there is
 	// no image.
 	Close() error
+	// Abort gives the image up, because of err, which is not nil; Copy and
+	// CopyImage call it. It waits for the part that is on its way. From then on
+	// nothing is handed out, and every method, Close too, returns err, or the
+	// error that it had before.
+	Abort(err error)
 }
 
 // Sink takes the parts of an image file. Put in the order of their numbers they

@@ -1,4 +1,10 @@
 // Package parts cuts the file of a disk image into the parts of an upload.
+//
+// # Memory
+//
+// A Writer takes two parts, the one that is filled and the one that the sink has:
+// 16 MiB for files of up to 15.6 GiB, 64 MiB up to 78.1 GiB, 256 MiB up to
+// 328 GiB, and 1 GiB beyond; see partSize.
 package parts
 
 import (
@@ -58,8 +64,8 @@ func (p *Writer) Write(b []byte) (int, error) {
 	n := len(b)
 	for len(b) > 0 {
 		size := partSize(p.number)
-		if cap(p.buffer) == 0 {
-			p.buffer = make([]byte, 0, min(size, 8<<20))
+		if cap(p.buffer) < size { // only between parts; growing would take more for a while
+			p.buffer = make([]byte, 0, size)
 		}
 		take := min(len(b), size-len(p.buffer))
 		p.buffer = append(p.buffer, b[:take]...)

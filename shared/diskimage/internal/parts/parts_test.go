@@ -83,6 +83,7 @@ func TestFile(t *testing.T) {
 type counting struct {
 	n       int
 	largest int
+	memory  int // of the largest
 	size    int64
 }
 
@@ -90,6 +91,7 @@ func (c *counting) Part(number int, content []byte) error {
 	if number != c.n+1 {
 		return fmt.Errorf("part %d after %d", number, c.n)
 	}
+	c.memory = max(c.memory, cap(content))
 	c.n, c.largest, c.size = number, max(c.largest, len(content)), c.size+int64(len(content))
 	return nil
 }
@@ -107,6 +109,9 @@ func TestPartsGrow(t *testing.T) {
 	}
 	if err := w.Close(nil); err != nil {
 		t.Fatal(err)
+	}
+	if s.memory != s.largest {
+		t.Errorf("a part of %d bytes takes %d", s.largest, s.memory)
 	}
 	if s.n != 2001 || s.largest != 32<<20 || s.size != w.Size() {
 		t.Errorf("%d parts, the largest of %d bytes, %d together", s.n, s.largest, s.size)

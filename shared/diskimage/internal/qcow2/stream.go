@@ -114,6 +114,9 @@ func (s *Stream) Format() disk.Format { return disk.QCOW2 }
 // Size is the virtual size in bytes.
 func (s *Stream) Size() int64 { return s.size }
 
+// Close has nothing to end: the file is read in Next.
+func (s *Stream) Close() {}
+
 // Next is described at disk.Stream. At the end of the disk it reads the file to
 // its end.
 func (s *Stream) Next() (disk.Piece, error) {

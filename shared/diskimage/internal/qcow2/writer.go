@@ -224,6 +224,14 @@ func (w *Writer) note(index int64, size int32) {
 	(*table)[index%w.plan.l2Entries()] = size
 }
 
+// Abort is that of disk.Writer.
+func (w *Writer) Abort(err error) {
+	if w.err == nil && !w.closed {
+		w.err = err
+	}
+	_ = w.out.Stop() // err says what is wrong
+}
+
 // Close finishes the image. Closing it again does nothing.
 func (w *Writer) Close() error {
 	defer w.out.Stop()

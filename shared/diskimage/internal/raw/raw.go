@@ -71,6 +71,9 @@ func (s *stream) Format() disk.Format       { return disk.RAW }
 func (s *stream) Size() int64               { return s.size }
 func (s *stream) Next() (disk.Piece, error) { return s.pieces.Next() }
 
+// Close is that of disk.Stream.
+func (s *stream) Close() { s.pieces.Stop() }
+
 func (s *stream) fill(buffer []byte) (disk.Piece, error) {
 	if s.at == s.size {
 		if n, err := io.ReadFull(s.r, buffer[:1]); n > 0 {
@@ -132,6 +135,14 @@ func (w *writer) check(n int64) error {
 		w.err = fmt.Errorf("raw: %d bytes at %d do not fit a disk of %d", n, at, w.size)
 	}
 	return w.err
+}
+
+// Abort is that of disk.Writer.
+func (w *writer) Abort(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+	_ = w.parts.Stop() // err says what is wrong
 }
 
 func (w *writer) Close() error {

@@ -9,9 +9,10 @@
 // # Memory
 //
 // A Stream keeps six pieces of 256 KiB, an inflate window, and the sparse map,
-// which is bounded by Limits.Memory. A Writer keeps 2·GOMAXPROCS+2 blocks of
+// which is bounded by Limits.Memory; all text of an archive that is not content
+// may have an eighth of it together. A Writer keeps 2·GOMAXPROCS+2 blocks of
 // 1 MiB with their compressed form, a compressor of about 1 MiB for each core,
-// one part, and for a sparse archive the head of 128 KiB to 8 MiB with its map.
+// two parts, and for a sparse archive the head of 128 KiB to 8 MiB with its map.
 //
 // # What one pass can write
 //

@@ -125,6 +125,49 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The text of all headers counts, and of maps, wherever they are: each of these
+// archives has twenty small pieces of it.
+func TestTextTogether(t *testing.T) {
+	t.Parallel()
+	const memory = 1 << 20
+	data := bytes.Repeat([]byte("x"), 600)
+	pax := paxOf("comment=" + strings.Repeat("x", memory/textShare/10))
+	pax = append(pax, make([]byte, -len(pax)&(blockSize-1))...)
+	global := bytes.Clone(pax)
+	copy(global, headerOf(typePAXGlobal, "x", int64(len("comment="))+memory/textShare/10+7, nil))
+	name := append(headerOf(typeGNULongName, "x", memory/textShare/10, nil), make([]byte, (memory/textShare/10+blockSize-1)&^(blockSize-1))...)
+	lines := "9000\n"
+	for i := range 9000 {
+		lines += fmt.Sprintf("%d\n1\n", 1<<27+2*i)
+	}
+	stored := int64(len(lines)+blockSize-1)&^(blockSize-1) + 9000
+	sparse := paxOf("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=268435456")
+	old := headerOf(typeGNUSparse, "disk.raw", 0, func(h *header) {
+		h.putNumber(fieldRealSize, 1<<28)
+		h[fieldIsExtended.at] = 1
+	})
+	var block header
+	block.putNumber(field{0, 12}, 0)
+	block.putNumber(field{12, 12}, 0)
+	block[fieldMoreIsExtended.at] = 1
+	for name, tar := range map[string][]byte{
+		"before the file": tarOf(bytes.Repeat(pax, 20), regular(600), data),
+		"global":          tarOf(bytes.Repeat(global, 20), regular(600), data),
+		"names":           tarOf(bytes.Repeat(name, 20), regular(600), data),
+		"on both sides":   tarOf(bytes.Repeat(pax, 6), regular(600), data, bytes.Repeat(pax, 6)),
+		"PAX 1.0 map":     tarOf(bytes.Repeat(pax, 5), sparse, regular(stored), []byte(lines), make([]byte, 9000)),
+		"GNU map":         tarOf(old, bytes.Repeat(block[:], memory/textShare/blockSize+1)),
+	} {
+		_, err := unpack(bytes.NewReader(gzipStored(t, tar)), disk.Limits{Size: 1 << 29, Memory: memory})
+		if !errors.Is(err, disk.ErrLimit) || !strings.Contains(err.Error(), "together") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := unpack(bytes.NewReader(gzipStored(t, tarOf(bytes.Repeat(pax, 4), regular(600), data, bytes.Repeat(pax, 4)))), disk.Limits{Memory: memory}); err != nil {
+		t.Errorf("as much as may be: %v", err)
+	}
+}
+
 // Members and padding as tools and stores leave them.
 func TestGzipMembers(t *testing.T) {
 	t.Parallel()

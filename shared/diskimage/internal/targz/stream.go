@@ -20,6 +20,11 @@ const maxPadding = 16 << 20
 // maxText bounds names, and records that hold no sparse map.
 const maxText = 1 << 20
 
+// textShare is the part of Limits.Memory that all text of an archive may have
+// together. As text is thrown away, this bounds time: many headers of a few bytes
+// in gzip would be many times Limits.Size.
+const textShare = 8
+
 // Stream is the disk in an archive.
 type Stream struct {
 	tar    io.Reader
@@ -30,6 +35,7 @@ type Stream struct {
 	size      int64 // virtual
 	fragments []fragment
 	headers   int
+	text      int64 // bytes that headers and sparse maps may still have
 	pieces    *ahead.Reader
 }
 
@@ -47,6 +53,7 @@ func Match(head, _ []byte) bool {
 // decompressed on a goroutine of its own, at most a few pieces ahead.
 func NewStream(r io.Reader, l disk.Limits) (disk.Stream, error) {
 	s := &Stream{tar: newGunzip(r), limits: l.WithDefaults()}
+	s.text = s.limits.Memory / textShare
 	found, err := s.member()
 	if err != nil {
 		return nil, err
@@ -67,6 +74,9 @@ func (s *Stream) Size() int64 { return s.size }
 // Next returns the next piece. Before it returns io.EOF the rest of the archive
 // was read and found to be its end, and all checksums to be right.
 func (s *Stream) Next() (disk.Piece, error) { return s.pieces.Next() }
+
+// Close is that of disk.Stream.
+func (s *Stream) Close() { s.pieces.Stop() }
 
 // fill makes the next piece. Pieces end at multiples of their size on the disk,
 // so that writers need not put clusters together from two.
@@ -94,7 +104,7 @@ func (s *Stream) finish() error {
 		return err
 	}
 	// Another Stream, since Size may be called at the same time.
-	rest := Stream{tar: s.tar, at: s.at, limits: s.limits, headers: s.headers}
+	rest := Stream{tar: s.tar, at: s.at, limits: s.limits, headers: s.headers, text: s.text}
 	found, err := rest.member()
 	if err != nil {
 		return err
@@ -155,7 +165,7 @@ func (s *Stream) member() (bool, error) {
 		s.name = h.name()
 		switch t := h.typeflag(); t {
 		case typePAX:
-			text, err := s.text(size, s.limits.Memory/8)
+			text, err := s.readText(size, s.limits.Memory/textShare)
 			if err == nil {
 				err = s.kind(paxRecords(text, ext.record))
 			}
@@ -163,7 +173,7 @@ func (s *Stream) member() (bool, error) {
 				return false, err
 			}
 		case typePAXGlobal:
-			text, err := s.text(size, maxText)
+			text, err := s.readText(size, maxText)
 			if err == nil {
 				err = s.kind(paxRecords(text, globalRecord))
 			}
@@ -171,7 +181,7 @@ func (s *Stream) member() (bool, error) {
 				return false, err
 			}
 		case typeGNULongName, typeGNULongLink:
-			text, err := s.text(size, maxText)
+			text, err := s.readText(size, maxText)
 			if err != nil {
 				return false, err
 			}
@@ -200,11 +210,14 @@ func (s *Stream) member() (bool, error) {
 	}
 }
 
-// text reads a member that is text about another. It grows with what is there,
-// not with what the header claims.
-func (s *Stream) text(size, most int64) ([]byte, error) {
+// readText reads a member that is text about another. It grows with what is
+// there, not with what the header claims.
+func (s *Stream) readText(size, most int64) ([]byte, error) {
 	if size > most {
 		return nil, s.errorf(disk.ErrLimit, "a header of %d bytes, more than %d", size, most)
+	}
+	if err := s.take(size); err != nil {
+		return nil, err
 	}
 	var b bytes.Buffer
 	n, err := io.CopyN(&b, s.tar, size)
@@ -216,6 +229,15 @@ func (s *Stream) text(size, most int64) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), s.pad()
+}
+
+// take counts n bytes of text before they are read.
+func (s *Stream) take(n int64) error {
+	if n > s.text {
+		return s.errorf(disk.ErrLimit, "headers and sparse maps of more than %d bytes together", s.limits.Memory/textShare)
+	}
+	s.text -= n
+	return nil
 }
 
 // kind gives an error of the tar's fields its place and sentinel. Errors of
@@ -259,6 +281,9 @@ func (s *Stream) content(h *header, ext *extended, stored int64) error {
 			if left < blockSize {
 				return nil, s.errorf(disk.ErrFormat, "the sparse map is longer than the member")
 			}
+			if err := s.take(blockSize); err != nil {
+				return nil, err
+			}
 			b := make([]byte, blockSize)
 			left -= blockSize
 			return b, s.read(b)
@@ -294,6 +319,9 @@ func (s *Stream) gnuMap(h *header, m *sparseMap) error {
 		return s.kind(err)
 	}
 	for more := h[fieldIsExtended.at]; more != 0; {
+		if err := s.take(blockSize); err != nil {
+			return err
+		}
 		var b header
 		if err := s.read(b[:]); err != nil {
 			return err

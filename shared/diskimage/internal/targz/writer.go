@@ -175,6 +175,14 @@ func (w *Writer) check(n int64) error {
 	return w.err
 }
 
+// Abort is that of disk.Writer.
+func (w *Writer) Abort(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+	_ = w.parts.Stop() // err says what is wrong
+}
+
 // Close ends the archive.
 func (w *Writer) Close() error {
 	defer w.parts.Stop()

@@ -72,6 +72,9 @@ func (*stream) Format() disk.Format { return disk.VDI }
 
 func (s *stream) Size() int64 { return s.header.size }
 
+// Close has nothing to end: the file is read in Next.
+func (s *stream) Close() {}
+
 func (s *stream) Next() (disk.Piece, error) {
 	if s.err != nil {
 		return disk.Piece{}, s.err

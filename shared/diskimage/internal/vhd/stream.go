@@ -116,6 +116,9 @@ func (*stream) Format() disk.Format { return disk.VHD }
 
 func (s *stream) Size() int64 { return s.d.size }
 
+// Close has nothing to end: the file is read in Next.
+func (s *stream) Close() {}
+
 func (s *stream) Next() (disk.Piece, error) {
 	if s.err != nil {
 		return disk.Piece{}, s.err

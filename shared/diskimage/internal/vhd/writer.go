@@ -81,6 +81,12 @@ func (w *writer) begin(i int64) error {
 	return err
 }
 
+// Abort is that of disk.Writer.
+func (w *writer) Abort(err error) {
+	w.Fail(err)
+	_ = w.parts.Stop() // err says what is wrong
+}
+
 // Close is that of disk.Writer.
 func (w *writer) Close() error {
 	defer w.parts.Stop()

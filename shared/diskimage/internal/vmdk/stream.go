@@ -69,6 +69,9 @@ func NewStream(r io.Reader, l disk.Limits) (disk.Stream, error) {
 func (s *stream) Format() disk.Format { return disk.VMDK }
 func (s *stream) Size() int64         { return s.h.size() }
 
+// Close has nothing to end: the file is read in Next.
+func (s *stream) Close() {}
+
 // Next returns the next grain.
 func (s *stream) Next() (disk.Piece, error) {
 	for {

@@ -210,6 +210,14 @@ func (w *writer) fail(err error) {
 	w.file.stop()
 }
 
+// Abort is that of disk.Writer.
+func (w *writer) Abort(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+	w.file.stop()
+}
+
 // Close writes what is left.
 func (w *writer) Close() error {
 	defer w.file.stop()
