@@ -150,6 +150,8 @@ type Sink interface {
 	// number has at least MinPart bytes. The content must not be used after the
 	// call returns. Calls come from a goroutine of the Writer, so that the next
 	// part is made meanwhile; there is one at a time, and none after Close.
+	//
+	// A file of up to 2.27 TiB has at most 10,000 parts, which is what OSS takes.
 	Part(number int, content []byte) error
 }
 

@@ -52,9 +52,9 @@ func New(sink disk.Sink, head int64) *Writer {
 	return p
 }
 
-// partSize lets a file of 48.8 TiB fit into 10,000 parts, while a small one
-// needs little memory: 8 MiB for the first 2,000 parts, then 32, 128 and
-// 512 MiB.
+// partSize lets a file of 2.27 TiB, more than the largest disk that ECS exports,
+// fit into 10,000 parts, while a small one needs little memory: 8 MiB for the
+// first 2,000 parts, then 32, 128 and 512 MiB.
 func partSize(number int) int {
 	return 8 << 20 << (2 * min((number-1)/2000, 3))
 }

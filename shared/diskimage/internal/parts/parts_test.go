@@ -9,6 +9,7 @@ import (
 	"ecs-image-export/shared/diskimage/internal/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -47,7 +48,7 @@ func TestFile(t *testing.T) {
 		}
 		want := bytes.Repeat([]byte{'h'}, len(head))
 		copy(head, want)
-		for _, n := range rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 9), rapid.IntRange(0, 10<<20)), 0, 3).Draw(t, "writes") {
+		for _, n := range rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 9), rapid.IntRange(0, 9), rapid.IntRange(0, 10<<20)), 0, 3).Draw(t, "writes") {
 			if got, err := w.Write(noise[:n]); got != n || err != nil {
 				t.Fatal(got, err)
 			}
@@ -79,30 +80,24 @@ func TestFile(t *testing.T) {
 	})
 }
 
-// counting takes parts without keeping them.
-type counting struct {
-	n       int
-	largest int
-	memory  int // of the largest
-	size    int64
+// sizes takes parts without keeping them.
+type sizes struct {
+	length, memory []int
 }
 
-func (c *counting) Part(number int, content []byte) error {
-	if number != c.n+1 {
-		return fmt.Errorf("part %d after %d", number, c.n)
-	}
-	c.memory = max(c.memory, cap(content))
-	c.n, c.largest, c.size = number, max(c.largest, len(content)), c.size+int64(len(content))
+func (s *sizes) Part(_ int, content []byte) error {
+	s.length, s.memory = append(s.length, len(content)), append(s.memory, cap(content))
 	return nil
 }
 
-// Parts grow, so that 10,000 of them are enough for the largest object.
+// Parts grow, and take no more memory than they have bytes.
 func TestPartsGrow(t *testing.T) {
 	t.Parallel()
-	s := &counting{}
-	w := parts.New(s, 0)
+	var s sizes
+	w := parts.New(&s, 0)
+	w.GoOn(1999)
 	block := make([]byte, 8<<20)
-	for range 2001 + 3 {
+	for range 1 + 1 + 4 + 1 {
 		if _, err := w.Write(block); err != nil {
 			t.Fatal(err)
 		}
@@ -110,11 +105,31 @@ func TestPartsGrow(t *testing.T) {
 	if err := w.Close(nil); err != nil {
 		t.Fatal(err)
 	}
-	if s.memory != s.largest {
-		t.Errorf("a part of %d bytes takes %d", s.largest, s.memory)
+	if diff := cmp.Diff([]int{8 << 20, 8 << 20, 32 << 20, 8 << 20}, s.length); diff != "" {
+		t.Error(diff)
 	}
-	if s.n != 2001 || s.largest != 32<<20 || s.size != w.Size() {
-		t.Errorf("%d parts, the largest of %d bytes, %d together", s.n, s.largest, s.size)
+	if diff := cmp.Diff([]int{8 << 20, 8 << 20, 32 << 20, 32 << 20}, s.memory); diff != "" {
+		t.Error("memory", diff)
+	}
+	if w.Size() != 7*8<<20 {
+		t.Errorf("%d bytes", w.Size())
+	}
+}
+
+// OSS takes 10,000 parts of at most 5 GiB. The largest disk is 2 TiB; what an
+// image file has besides is less than a tenth.
+func TestLargestDisk(t *testing.T) {
+	t.Parallel()
+	var sum int64
+	for number := 1; number <= 10_000; number++ {
+		n := parts.PartSize(number)
+		if n < disk.MinPart || n > 5<<30 {
+			t.Fatalf("part %d has %d bytes", number, n)
+		}
+		sum += int64(n)
+	}
+	if sum < 2<<40*11/10 {
+		t.Errorf("10,000 parts are a file of %d GiB", sum>>30)
 	}
 }
 
