@@ -3,8 +3,9 @@
 // # Memory
 //
 // A Writer takes two parts, the one that is filled and the one that the sink has:
-// 16 MiB for files of up to 15.6 GiB, 64 MiB up to 78.1 GiB, 256 MiB up to
-// 328 GiB, and 1 GiB beyond; see partSize.
+// 16 MiB until the file has 15.6 GiB, 64 MiB until it has 78.1 GiB, 256 MiB until
+// it has 328 GiB, and then 1 GiB, or less if what can still come is less: at most
+// 160 MiB for a disk of 500 GiB, however full; see partSize.
 package parts
 
 import (
@@ -22,7 +23,9 @@ import (
 type Writer struct {
 	sink   disk.Sink
 	head   int64 // bytes reserved for the head, 0: the file has none
+	most   int64 // bytes that the file can have
 	number int   // of the part that is being filled
+	length int   // of that part
 	buffer []byte
 	spare  []byte
 	taken  chan error // the answer of the sink that is busy with a part; nil: it is idle
@@ -37,12 +40,14 @@ type Reserver interface {
 	Reserve(count int, size int64)
 }
 
-// New begins a file. A head must be as large as a part has to be.
-func New(sink disk.Sink, head int64) *Writer {
+// New begins the file of a disk of size bytes. A head must be as large as a part
+// has to be.
+func New(sink disk.Sink, head, size int64) *Writer {
 	if head > 0 && head < disk.MinPart {
 		panic(fmt.Sprintf("a head of %d bytes is too small for a part", head))
 	}
-	p := &Writer{sink: sink, head: head, number: 1, size: head}
+	// Tables, and what does not compress, are less than the part in 64.
+	p := &Writer{sink: sink, head: head, most: size + size/64, number: 1, size: head}
 	if head > 0 {
 		p.number = 2
 		if r, ok := sink.(Reserver); ok {
@@ -54,24 +59,30 @@ func New(sink disk.Sink, head int64) *Writer {
 
 // partSize lets a file of 2.27 TiB, more than the largest disk that ECS exports,
 // fit into 10,000 parts, while a small one needs little memory: 8 MiB for the
-// first 2,000 parts, then 32, 128 and 512 MiB.
-func partSize(number int) int {
-	return 8 << 20 << (2 * min((number-1)/2000, 3))
+// first 2,000 parts, then 32, 128 and 512 MiB, or as much less as is enough for
+// the bytes that are left.
+func partSize(number int, left int64) int {
+	const unit = 1 << 20
+	// A hundred parts are left over for a head that comes in several.
+	enough := (max(left, 0)/max(9900-int64(number), 1)/unit + 1) * unit
+	return int(min(8<<20<<(2*min((number-1)/2000, 3)), max(enough, 8<<20)))
 }
 
 // Write appends to the file.
 func (p *Writer) Write(b []byte) (int, error) {
 	n := len(b)
 	for len(b) > 0 {
-		size := partSize(p.number)
-		if cap(p.buffer) < size { // only between parts; growing would take more for a while
-			p.buffer = make([]byte, 0, size)
+		if len(p.buffer) == 0 {
+			p.length = partSize(p.number, p.most-p.size)
+			if cap(p.buffer) < p.length { // growing would take more for a while
+				p.buffer = make([]byte, 0, p.length)
+			}
 		}
-		take := min(len(b), size-len(p.buffer))
+		take := min(len(b), p.length-len(p.buffer))
 		p.buffer = append(p.buffer, b[:take]...)
 		b = b[take:]
 		p.size += int64(take)
-		if len(p.buffer) == size {
+		if len(p.buffer) == p.length {
 			if err := p.flush(); err != nil {
 				return 0, err
 			}

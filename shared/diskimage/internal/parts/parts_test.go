@@ -42,7 +42,7 @@ func TestFile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		head := make([]byte, rapid.SampledFrom([]int{0, disk.MinPart, 1 << 20, 9 << 20}).Draw(t, "head"))
 		s := &sink{content: map[int][]byte{}}
-		w := parts.New(s, int64(len(head)))
+		w := parts.New(s, int64(len(head)), 30<<20)
 		if s.reserved != int64(len(head)) {
 			t.Fatalf("reserved %d, want %d", s.reserved, len(head))
 		}
@@ -94,7 +94,7 @@ func (s *sizes) Part(_ int, content []byte) error {
 func TestPartsGrow(t *testing.T) {
 	t.Parallel()
 	var s sizes
-	w := parts.New(&s, 0)
+	w := parts.New(&s, 0, 1<<40)
 	w.GoOn(1999)
 	block := make([]byte, 8<<20)
 	for range 1 + 1 + 4 + 1 {
@@ -116,28 +116,31 @@ func TestPartsGrow(t *testing.T) {
 	}
 }
 
-// OSS takes 10,000 parts of at most 5 GiB. The largest disk is 2 TiB; what an
-// image file has besides is less than a tenth.
-func TestLargestDisk(t *testing.T) {
+// OSS takes 10,000 parts of at most 5 GiB. A full disk fits, whatever its size, up
+// to the largest of 2 TiB, and one of 500 GiB with little memory.
+func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	var sum int64
-	for number := 1; number <= 10_000; number++ {
-		n := parts.PartSize(number)
-		if n < disk.MinPart || n > 5<<30 {
-			t.Fatalf("part %d has %d bytes", number, n)
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.OneOf(rapid.SampledFrom([]int64{0, 40 << 30, 500 << 30, 2 << 40}), rapid.Int64Range(0, 2<<40)).Draw(t, "size")
+		left, largest := size+size/64, 0
+		for number := 1; left > 0; number++ {
+			n := parts.PartSize(number, left)
+			if number > 9900 || n < 8<<20 {
+				t.Fatalf("part %d has %d bytes, %d are left", number, n, left)
+			}
+			left, largest = left-int64(n), max(largest, n)
 		}
-		sum += int64(n)
-	}
-	if sum < 2<<40*11/10 {
-		t.Errorf("10,000 parts are a file of %d GiB", sum>>30)
-	}
+		if size <= 500<<30 && largest > 80<<20 || largest > 512<<20 {
+			t.Errorf("a part of %d MiB", largest>>20)
+		}
+	})
 }
 
 func TestSinkFails(t *testing.T) {
 	t.Parallel()
 	full := errors.New("full")
 	for _, fails := range []int{1, 2, 3} {
-		w := parts.New(failing{fails, full}, disk.MinPart)
+		w := parts.New(failing{fails, full}, disk.MinPart, 1<<40)
 		_, err := w.Write(make([]byte, 9<<20))
 		if err == nil {
 			err = w.Close(make([]byte, disk.MinPart))

@@ -81,7 +81,7 @@ func NewWriter(size int64, sink disk.Sink, o Options) (*Writer, error) {
 		r.Reserve(plan.headParts, plan.reserved<<plan.clusterBits)
 	}
 	w := &Writer{plan: plan, sink: sink}
-	w.out = parts.New(behind{sink, plan.headParts}, 0)
+	w.out = parts.New(behind{sink, plan.headParts}, 0, size)
 	w.zeros = make([]byte, plan.cluster())
 	w.cluster = make([]byte, 0, plan.cluster())
 	w.stored = make([][]int32, plan.l1Entries())

@@ -106,7 +106,7 @@ func NewWriter(size int64, sink disk.Sink) (disk.Writer, error) {
 	if err := check(size, disk.Limits{Size: 1<<63 - 1}); err != nil {
 		return nil, err
 	}
-	return &writer{parts: parts.New(sink, 0), size: size}, nil
+	return &writer{parts: parts.New(sink, 0, size), size: size}, nil
 }
 
 func (w *writer) Write(p []byte) (int, error) {

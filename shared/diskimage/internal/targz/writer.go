@@ -73,11 +73,11 @@ func NewWriter(size int64, sink disk.Sink, o Options) (disk.Writer, error) {
 	w := &Writer{options: o, size: size}
 	if o.Sparse {
 		w.holes = newHoles(size)
-		w.parts = parts.New(sink, w.holes.head)
+		w.parts = parts.New(sink, w.holes.head, size)
 		w.gzip = newGzipWriter(w.parts, o.Level)
 		return w, nil
 	}
-	w.parts = parts.New(sink, 0)
+	w.parts = parts.New(sink, 0, size)
 	w.gzip = newGzipWriter(w.parts, o.Level)
 	_, w.err = w.gzip.Write(plainHeader(o, size))
 	return w, w.err

@@ -40,7 +40,7 @@ func NewWriter(size int64, sink disk.Sink, o Options) (disk.Writer, error) {
 		return nil, fmt.Errorf("vdi: a disk of %d bytes, at most %d are possible: %w", size, int64(maxSize), disk.ErrLimit)
 	}
 	w := &writer{head: makeHead(size, o)}
-	w.parts = parts.New(sink, int64(len(w.head)))
+	w.parts = parts.New(sink, int64(len(w.head)), size)
 	w.Writer = blocks.NewWriter(w.parts, size, blockSize, w.begin)
 	return w, nil
 }

@@ -49,7 +49,7 @@ func NewWriter(size int64, sink disk.Sink, o Options) (disk.Writer, error) {
 	}
 	w := &writer{footer: f}
 	if o.Fixed {
-		w.parts = parts.New(sink, 0)
+		w.parts = parts.New(sink, 0, size)
 		// One block, which is stored whatever it holds.
 		w.Writer = blocks.NewWriter(w.parts, size, roundUp(max(size, 1), sectorSize), nil)
 		if size > 0 {
@@ -58,7 +58,7 @@ func NewWriter(size int64, sink disk.Sink, o Options) (disk.Writer, error) {
 		return w, nil
 	}
 	w.head = makeHead(size, f)
-	w.parts = parts.New(sink, int64(len(w.head)))
+	w.parts = parts.New(sink, int64(len(w.head)), size)
 	w.Writer = blocks.NewWriter(w.parts, size, blockSize, w.begin)
 	return w, nil
 }

@@ -34,7 +34,7 @@ func newSparseFile(h *header, sink disk.Sink, o Options) *sparseFile {
 
 	// What is never touched of it is not in memory, but for the moment in which
 	// it is delivered.
-	f := &sparseFile{h: h, parts: parts.New(sink, h.overHead*sectorSize), head: make([]byte, h.overHead*sectorSize)}
+	f := &sparseFile{h: h, parts: parts.New(sink, h.overHead*sectorSize, h.size()), head: make([]byte, h.overHead*sectorSize)}
 	copy(f.head, h.encode())
 	copy(f.head[sectorSize:], makeDescriptor(typeSparse, h.capacity, o.Name))
 	f.table = f.head[(int64(h.gdOffset)+h.directorySectors())*sectorSize : end*sectorSize]

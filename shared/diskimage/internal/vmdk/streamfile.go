@@ -42,7 +42,7 @@ func newStreamFile(h *header, sink disk.Sink, o Options) *streamFile {
 	h.overHead = streamOverHead
 	h.gdOffset = gdAtEnd
 	f := &streamFile{
-		h: h, name: o.Name, parts: parts.New(sink, 0), table: -1,
+		h: h, name: o.Name, parts: parts.New(sink, 0, h.size()), table: -1,
 		deflaters: make(chan *deflater, o.Workers),
 		// One more than can run, so that a worker finds the next when it has
 		// finished one.
