@@ -89,21 +89,22 @@ func TestPollWakesFor(t *testing.T) {
 func TestPollWaitsAsLongAsItShould(t *testing.T) {
 	t.Parallel()
 	c := serve(t, open(t, Config{Speed: 1000}))
-	c.must(201, "PUT", "/queues/q", "<Queue><PollingWaitSeconds>1</PollingWaitSeconds></Queue>")
+	c.must(201, "PUT", "/queues/short", "<Queue><PollingWaitSeconds>1</PollingWaitSeconds></Queue>")
+	c.must(201, "PUT", "/queues/long", "<Queue><PollingWaitSeconds>30</PollingWaitSeconds></Queue>")
 	for _, test := range []struct {
-		query    string
-		min, max time.Duration
+		path         string
+		longer, less time.Duration
 	}{
-		{"?waitseconds=0", 0, 900 * time.Millisecond},  // beats the queue's
-		{"", time.Second, 10 * time.Second},            // the queue's; not scaled
-		{"?WaitSeconds=2", 2 * time.Second, time.Hour}, // beats the queue's
+		{"/queues/long/messages?waitseconds=0", 0, 30 * time.Second},         // beats the queue's
+		{"/queues/short/messages", time.Second, time.Hour},                   // the queue's; not scaled
+		{"/queues/short/messages?WaitSeconds=2", 2 * time.Second, time.Hour}, // beats the queue's
 	} {
 		start := time.Now()
-		if r := c.must(404, "GET", "/queues/q/messages"+test.query, ""); r.Code != "MessageNotExist" {
-			t.Errorf("%q: got %s", test.query, r.Code)
+		if r := c.must(404, "GET", test.path, ""); r.Code != "MessageNotExist" {
+			t.Errorf("%s: got %s", test.path, r.Code)
 		}
-		if d := time.Since(start); d < test.min || d > test.max {
-			t.Errorf("%q waited %s", test.query, d)
+		if d := time.Since(start); d < test.longer || d > test.less {
+			t.Errorf("%s waited %s", test.path, d)
 		}
 	}
 }

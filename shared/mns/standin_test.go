@@ -120,13 +120,9 @@ func TestReceiveCanBeCanceled(t *testing.T) {
 	t.Parallel()
 	q := queue(t, stand(t, 1))
 	ctx, cancel := context.WithCancel(t.Context())
-	began := time.Now()
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if _, err := q.Receive(ctx, 1, 30*time.Second); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("took %v", took)
 	}
 }
 

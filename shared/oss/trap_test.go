@@ -73,14 +73,10 @@ func TestHangingServerEndsWithTheContext(t *testing.T) {
 				} else {
 					go func() { <-arrived; cancel() }()
 				}
-				began := time.Now()
 				err := op.do(ctx, b)
 				cancel()
 				if !errors.Is(err, end) {
 					t.Errorf("error %v, want %v", err, end)
-				}
-				if took := time.Since(began); took > 5*time.Second {
-					t.Errorf("took %v", took)
 				}
 				if got := errors.Is(err, oss.ErrUnsettled); got != op.writes {
 					t.Errorf("unsettled is %v: %v", got, err)
