@@ -1,11 +1,16 @@
-// Package layout checks the shape of the repository: who may import whom.
+// Package layout checks the shape of the repository: who may import whom, and
+// that what is fuzzed has a corpus.
 package layout
 
 import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -69,4 +74,45 @@ func within(path string, rooms []string) bool {
 		}
 	}
 	return false
+}
+
+var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+
+// Every fuzz target has a corpus in the repository, and every corpus a target.
+func TestCorpora(t *testing.T) {
+	t.Parallel()
+	targets, corpora := map[string]bool{}, map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch dir := filepath.Dir(path); {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != ".":
+			return filepath.SkipDir
+		case strings.HasSuffix(path, "_test.go"):
+			source, err := os.ReadFile(path)
+			for _, found := range fuzzTarget.FindAllSubmatch(source, -1) {
+				targets[filepath.Join(dir, "testdata", "fuzz", string(found[1]))] = true
+			}
+			return err
+		case strings.HasSuffix(filepath.Dir(dir), filepath.Join("testdata", "fuzz")):
+			corpora[dir] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range targets {
+		if !corpora[dir] {
+			t.Errorf("%s is missing: the target has no corpus", dir)
+		}
+	}
+	for dir := range corpora {
+		if !targets[dir] {
+			t.Errorf("%s: there is no such target", dir)
+		}
+	}
+	if len(targets) < 30 {
+		t.Errorf("%d fuzz targets: is this run at the top?", len(targets))
+	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Table holds the faults of one stand-in. Its methods are safe for concurrent
-// use; nil is a table that is always empty.
+// use.
 type Table struct {
 	random func() float64
 	closed chan struct{}
@@ -114,7 +114,7 @@ func (t *Table) Clear() {
 }
 
 // Strike counts a call of a service's operation, by all its names, and tells what
-// happens to it; ok is false for an ordinary call.
+// happens to it; ok is false for an ordinary call, and always for a nil Table.
 func (t *Table) Strike(service string, names ...string) (what What, ok bool) {
 	if t == nil {
 		return What{}, false
