@@ -39,22 +39,37 @@
 // Images that refer to other files (backing files, external data, parents,
 // split extents) and encrypted ones are refused. Errors wrap [ErrFormat],
 // [ErrUnsupported], [ErrLimit] or [ErrOrder] and say where in the file; an error
-// of the reader or the sink is kept in the chain.
+// of the reader or the sink is kept in the chain. Tables are checked when they are
+// read; [Check] reads them all.
 package diskimage
 
-import "ecs-image-export/shared/diskimage/internal/disk"
+import "ecs-image-export/shared/diskimage/disk"
 
-// The terms of the package; see the types that they stand for.
+// The terms that the packages of the formats share. Package disk says what each
+// has and promises.
 type (
+	// Format is the format of a disk image.
 	Format = disk.Format
+	// Limits bound what a file may ask for: Size, the largest virtual size, and
+	// Memory, for its tables.
 	Limits = disk.Limits
-	Kind   = disk.Kind
+	// Kind says what an extent holds.
+	Kind = disk.Kind
+	// Extent is a range of a disk: Offset, Length and Kind.
 	Extent = disk.Extent
-	Image  = disk.Image
+	// Image is a disk with random access: Format, Size, ReadAt and Extents, which
+	// goes through the ranges with data and without.
+	Image = disk.Image
+	// Stream is a disk that is read once, from its first byte to its last: Format,
+	// Size, Next and Close.
 	Stream = disk.Stream
-	Piece  = disk.Piece
+	// Piece is some content of a disk, from Next: Offset and Data.
+	Piece = disk.Piece
+	// Writer makes an image: Write and Skip in the order of the disk, then Close,
+	// or Abort when the source fails.
 	Writer = disk.Writer
-	Sink   = disk.Sink
+	// Sink takes the parts of an image file, by their numbers: Part.
+	Sink = disk.Sink
 )
 
 // The formats. TarGz is RAW in an archive of one member.

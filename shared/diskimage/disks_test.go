@@ -95,10 +95,10 @@ func sources(t testing.TB) map[string]*source {
 		"empty":                    sourceOf(t, 0),
 		"one sector":               sourceOf(t, 512, run{0, noise(1, 512)}),
 		"one sector of zeros":      sourceOf(t, 512),
-		"all zero":                 sourceOf(t, 5<<20),
-		"zeros that are no hole":   sourceOf(t, 5<<20, run{0, make([]byte, 5<<20)}),
-		"all data":                 sourceOf(t, 5<<20, run{0, noise(2, 5<<20)}),
-		"one byte at the very end": sourceOf(t, 5<<20, run{5<<20 - 1, []byte{1}}),
+		"all zero":                 sourceOf(t, 3<<20),
+		"zeros that are no hole":   sourceOf(t, 3<<20, run{0, make([]byte, 3<<20)}),
+		"all data":                 sourceOf(t, 3<<20, run{0, noise(2, 3<<20)}),
+		"one byte at the very end": sourceOf(t, 3<<20, run{3<<20 - 1, []byte{1}}),
 		"no multiple of anything":  sourceOf(t, 3<<20+777, run{1 << 20, text(1<<20 + 300)}, run{3<<20 + 770, []byte("the end")}),
 		"ext4":                     ext4(t),
 		"xfs":                      xfs(t),
@@ -129,7 +129,7 @@ func tree(t testing.TB) string {
 func ext4(t testing.TB) *source {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ext4")
-	tool(t, "mke2fs", "-q", "-t", "ext4", "-d", tree(t), path, "16M")
+	tool(t, "mke2fs", "-q", "-t", "ext4", "-d", tree(t), path, "8M")
 	return openSource(t, path)
 }
 
@@ -159,7 +159,7 @@ func xfs(t testing.TB) *source {
 	if err := os.WriteFile(list, []byte(proto.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path := sourceOf(t, 32<<20).path
+	path := sourceOf(t, 16<<20).path
 	// From xfsprogs 5.19 on, less than 300 MiB needs a flag, which older ones do
 	// not know.
 	if out, err := exec.Command(find("mkfs.xfs"), "-q", "--unsupported", "-p", list, path).CombinedOutput(); err != nil {

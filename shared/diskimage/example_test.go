@@ -2,10 +2,14 @@ package diskimage_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"os"
+	"strings"
 
 	"ecs-image-export/shared/diskimage"
 )
@@ -104,14 +108,15 @@ func ExampleCopy() {
 	// Output: raw.tar.gz -> qcow2 <nil>
 }
 
-// A file on this machine is converted, both cores reading.
+// A file on this machine is converted, all cores reading.
 func ExampleCopyImage() {
 	in, err := os.CreateTemp("", "disk")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.Remove(in.Name())
-	if err := in.Truncate(10 << 20); err != nil {
+	defer in.Close()
+	if _, err := in.WriteAt([]byte("at the end"), 10<<20-10); err != nil {
 		log.Fatal(err)
 	}
 	img, err := diskimage.OpenAs(diskimage.RAW, in, 10<<20, diskimage.Limits{})
@@ -123,6 +128,7 @@ func ExampleCopyImage() {
 		log.Fatal(err)
 	}
 	defer os.Remove(out.Name())
+	defer out.Close()
 	w, err := diskimage.NewWriter(diskimage.VDI, img.Size(), diskimage.NewFile(out), diskimage.Options{})
 	if err != nil {
 		log.Fatal(err)
@@ -133,7 +139,90 @@ func ExampleCopyImage() {
 	if err := w.Close(); err != nil {
 		log.Fatal(err)
 	}
+
 	info, err := out.Stat()
-	fmt.Println(info.Size() <= 2<<20, err)
-	// Output: true <nil>
+	if err != nil {
+		log.Fatal(err)
+	}
+	vdi, err := diskimage.Open(out, info.Size(), diskimage.Limits{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	b := make([]byte, 10)
+	if _, err := vdi.ReadAt(b, vdi.Size()-10); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s of %d bytes in a file of %d: %q\n", vdi.Format(), vdi.Size(), info.Size(), b)
+	// Output: vdi of 10485760 bytes in a file of 2097152: "at the end"
+}
+
+// RAW says nothing about itself, so whoever reads a stream of it brings its size.
+func ExampleNewRAWStream() {
+	content := io.MultiReader(strings.NewReader("boot sector"), bytes.NewReader(make([]byte, 1<<20-11)))
+	s, err := diskimage.NewRAWStream(content, 1<<20, diskimage.Limits{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	object := upload{}
+	w, err := diskimage.NewWriter(diskimage.VMDK, s.Size(), object, diskimage.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := diskimage.Copy(w, s); err != nil {
+		log.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		log.Fatal(err)
+	}
+	file := object.complete()
+	f, err := diskimage.Detect(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.Format(), "->", f)
+	// Output: raw -> vmdk
+}
+
+// A few bytes claim to be a disk of 8 EiB. Limits refuse it before memory or time
+// is spent on it.
+func ExampleLimits() {
+	header := make([]byte, 64<<10)
+	copy(header, "QFI\xfb\x00\x00\x00\x02")                 // QCOW2, version 2
+	binary.BigEndian.PutUint32(header[20:], 16)             // clusters of 64 KiB
+	binary.BigEndian.PutUint64(header[24:], math.MaxInt64)  // size of the disk
+	binary.BigEndian.PutUint32(header[36:], math.MaxUint32) // entries of the L1 table
+
+	_, err := diskimage.Open(bytes.NewReader(header), int64(len(header)), diskimage.Limits{Size: 2 << 40})
+	fmt.Println(errors.Is(err, diskimage.ErrLimit))
+	fmt.Println(err)
+	// Output:
+	// true
+	// qcow2: the disk has 9223372036854775807 bytes, 2199023255552 are allowed: disk image exceeds a limit
+}
+
+// Two clusters of a disk lie in one place of the file. Open, which reads none of
+// the tables that say so, cannot know.
+func ExampleCheck() {
+	object := upload{}
+	w, err := diskimage.NewWriter(diskimage.QCOW2, 1<<20, object, diskimage.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := io.WriteString(w, strings.Repeat("content ", 16<<10)); err != nil {
+		log.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		log.Fatal(err)
+	}
+	file := object.complete()
+	const first, second = 0x30000, 0x30008 // where the table has the disk's first clusters
+	copy(file[second:][:8], file[first:])
+
+	img, err := diskimage.Open(bytes.NewReader(file), int64(len(file)), diskimage.Limits{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(diskimage.Check(img))
+	// Output: qcow2: two clusters of the disk have the cluster at offset 0x50000: not a valid disk image
 }

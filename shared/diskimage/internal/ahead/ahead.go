@@ -6,7 +6,7 @@ import (
 	"errors"
 	"sync"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Pieces of Size bytes, Count at a time: enough to keep two cores busy, small

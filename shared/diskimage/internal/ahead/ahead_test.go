@@ -5,7 +5,7 @@ import (
 	"io"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // count fills pieces of one byte that count from 0 to n-1.

@@ -9,7 +9,7 @@ import (
 	"io"
 	"iter"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // zeros is what blocks are compared with and padded from. 64 KiB stay in the

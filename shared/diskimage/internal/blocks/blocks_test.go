@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // A disk that is written in any pieces is read back in any, and only blocks with

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Source is a file that is read once. It knows how far it is, and what it read

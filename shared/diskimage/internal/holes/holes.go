@@ -8,7 +8,7 @@ import (
 	"io"
 	"iter"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Extents tells which of the first size bytes of r are data, and which are absent,

@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 
 	"github.com/google/go-cmp/cmp"
 )

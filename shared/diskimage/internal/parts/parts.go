@@ -11,7 +11,7 @@ package parts
 import (
 	"fmt"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Writer cuts a file that grows at its end into parts. The file begins with a

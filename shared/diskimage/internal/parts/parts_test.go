@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
 
 	"github.com/google/go-cmp/cmp"

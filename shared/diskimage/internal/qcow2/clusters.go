@@ -48,7 +48,7 @@ func (s *clusterSet) has(cluster int64) bool {
 
 func take(budget *int64, n int64) error {
 	if *budget < n {
-		return limitf("the tables need more memory than is allowed")
+		return limitf("the tables need more memory than Limits.Memory allows")
 	}
 	*budget -= n
 	return nil
@@ -99,34 +99,29 @@ func (t tables) add(h *header, what string, offset, clusters int64) error {
 }
 
 // contents are the places in a file that hold content of the disk.
-//
-// How long a compressed cluster is, is known in whole sectors, of which it shares
-// the first and the last with its neighbours. Those between are its own.
 type contents struct {
 	tables tables
 	plain  *clusterSet // clusters of the file
 	packed *clusterSet // those with compressed clusters, of which one may hold many
-	inner  *clusterSet // sectors that belong to one compressed cluster
-	outer  *clusterSet // sectors where compressed clusters begin or end
-	places []uint64    // of a table, for add
+	places places      // of the compressed clusters
+	fresh  []place     // of a table, for add
 }
 
-func newContents(t tables, budget *int64) *contents {
-	set := func() *clusterSet { return newClusterSet(budget) }
-	return &contents{tables: t, plain: set(), packed: set(), inner: set(), outer: set()}
+func newContents(h *header, t tables, budget *int64) *contents {
+	return &contents{tables: t, plain: newClusterSet(budget), packed: newClusterSet(budget),
+		places: places{shift: h.clusterBits - 8, budget: budget}}
 }
 
 // add notes where all clusters of an L2 table lie. A place that is taken already
 // is an error.
 func (c *contents) add(h *header, table []byte) error {
-	c.places = c.places[:0]
+	c.fresh = c.fresh[:0]
 	for i := range h.l2Entries() {
 		e := h.entry(table, i)
 		switch {
 		case e.packed():
-			from, to := h.packedRange(e)
-			c.places = append(c.places, uint64(from))
-			if err := c.addPacked(h, from, to); err != nil {
+			c.fresh = append(c.fresh, h.place(e))
+			if err := c.addPacked(h, e); err != nil {
 				return err
 			}
 		case e.offset() != 0:
@@ -140,41 +135,18 @@ func (c *contents) add(h *header, table []byte) error {
 			}
 		}
 	}
-	// Short ones have no sector of their own. Two of a table that begin at one
-	// place are found here: a table full of them would be a bomb.
-	slices.Sort(c.places)
-	for i := 1; i < len(c.places); i++ {
-		if c.places[i] == c.places[i-1] {
-			return badf("two compressed clusters of the disk begin at offset %#x", c.places[i])
-		}
-	}
-	return nil
+	slices.Sort(c.fresh)
+	return c.places.add(c.fresh)
 }
 
-func (c *contents) addPacked(h *header, from, to int64) error {
+func (c *contents) addPacked(h *header, e entry) error {
+	from, to := h.packedRange(e)
 	for n := from >> h.clusterBits; n <= (to-1)>>h.clusterBits; n++ {
 		if _, err := c.packed.add(n); err != nil {
 			return err
 		}
 		if c.plain.has(n) {
 			return badf("a compressed cluster lies on the %s", at("cluster", n<<h.clusterBits))
-		}
-	}
-	first, last := from/packedSector, to/packedSector-1
-	for n := first; n <= last; n++ {
-		fresh, err := true, error(nil)
-		taken := c.inner.has(n)
-		if n == first || n == last {
-			_, err = c.outer.add(n)
-		} else {
-			fresh, err = c.inner.add(n)
-			taken = c.outer.has(n)
-		}
-		if err != nil {
-			return err
-		}
-		if !fresh || taken {
-			return badf("two compressed clusters of the disk have the sector at offset %#x", n*packedSector)
 		}
 	}
 	return nil

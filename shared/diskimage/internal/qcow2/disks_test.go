@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 var (
@@ -49,7 +49,7 @@ func makeDisks(t testing.TB) map[string][]byte {
 	}
 	end := make([]byte, 5<<20)
 	end[len(end)-1] = 1
-	mixed := make([]byte, 9<<20+512)
+	mixed := make([]byte, 5<<20+512)
 	for at := 0; at < len(mixed); {
 		n := min(len(mixed)-at, random.IntN(300<<10))
 		switch random.IntN(3) {
@@ -64,7 +64,7 @@ func makeDisks(t testing.TB) map[string][]byte {
 		"nothing":    {},
 		"one sector": text(512),
 		"zeros":      make([]byte, 3<<20),
-		"data":       text(4 << 20),
+		"data":       text(3 << 20),
 		"noise":      noise(2 << 20),
 		"end":        end,
 		"odd size":   text(1<<20 + 300<<10 + 77),

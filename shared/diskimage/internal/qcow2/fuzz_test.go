@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // fuzzLimits keep a single run short.

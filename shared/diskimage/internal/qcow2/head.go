@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // head hands out the head of a file that has so many bytes of content.
@@ -173,9 +173,16 @@ func (out *headWriter) u64(n uint64) {
 // fill writes zeros up to an offset of the head.
 func (out *headWriter) fill(to int64) {
 	for out.done < to {
-		out.u16(0)
+		n := min(to-out.done, int64(len(noContent)))
+		if out.number < out.parts {
+			n = min(n, out.size-int64(len(out.buffer)))
+		}
+		out.buffer = append(out.buffer, noContent[:n]...)
+		out.wrote(n)
 	}
 }
+
+var noContent [64 << 10]byte
 
 func (out *headWriter) wrote(n int64) {
 	out.done += n

@@ -6,7 +6,7 @@ import (
 	"math"
 	"math/bits"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // headerSize is how much of a file's start is looked at: the fields of version 3

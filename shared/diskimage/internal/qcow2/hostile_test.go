@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Offsets in the file of small: header, L1, refcount table, L2, refcount block.
@@ -168,7 +168,7 @@ func TestReadAtFindsOverlaps(t *testing.T) {
 	for i := range content {
 		content[i] = byte(i/512 + i*i%17)
 	}
-	// Compressed clusters need a sector of their own to be told from neighbours.
+	// Compressed clusters of some sectors; those of content have a part of one.
 	long := make([]byte, 130*4096) // tables have 512
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(long)
 	for i := range long {
@@ -176,13 +176,15 @@ func TestReadAtFindsOverlaps(t *testing.T) {
 	}
 	for _, c := range []struct {
 		compression Compression
+		size        int
 		a, b        int64 // clusters that get one place
 	}{
-		{None, 3, 4}, {None, 3, 100}, {None, 60, 190}, {Zlib, 3, 4}, {Zstd, 60, 120},
+		{None, 512, 3, 4}, {None, 512, 3, 100}, {None, 512, 60, 190}, {Zlib, 4096, 3, 4}, {Zstd, 4096, 60, 120},
+		{Zlib, 512, 3, 4}, {Zlib, 512, 3, 100}, {Zstd, 512, 60, 190},
 	} {
-		size, data := 512, content
-		if c.compression != None {
-			size, data = 4096, long
+		size, data := c.size, content
+		if size == 4096 {
+			data = long
 		}
 		file := write(t, data, Options{Compression: c.compression, ClusterSize: size})
 		m, err := Open(bytes.NewReader(file), int64(len(file)), disk.Limits{})
@@ -204,8 +206,11 @@ func TestReadAtFindsOverlaps(t *testing.T) {
 				errs = append(errs, err)
 			}
 			if err := errors.Join(errs...); !errors.Is(err, disk.ErrFormat) || !strings.Contains(err.Error(), "two") {
-				t.Errorf("%s, clusters %d: %v", c.compression, order, err)
+				t.Errorf("%s of %d, clusters %d: %v", c.compression, size, order, err)
 			}
+		}
+		if open, stream := readAll(file, disk.Limits{}); !errors.Is(open, disk.ErrFormat) || !errors.Is(stream, disk.ErrFormat) && !errors.Is(stream, disk.ErrOrder) {
+			t.Errorf("%s of %d, clusters %d and %d: %v; stream: %v", c.compression, size, c.a, c.b, open, stream)
 		}
 	}
 }

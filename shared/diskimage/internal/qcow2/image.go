@@ -8,7 +8,7 @@ import (
 	"iter"
 	"sync"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // cacheSize bounds the L2 tables and the decompressed clusters that are kept, in
@@ -20,17 +20,17 @@ type Image struct {
 	header
 	file     io.ReaderAt
 	end      int64 // the file's length
-	limits   disk.Limits
 	l1       []uint64
 	tables   tables
 	unpacker *unpacker
 	l2       *cache[[]byte]
 	unpacked *cache[[]byte]
 
-	mu    sync.Mutex
-	read  []uint64  // a bit for each L2 table that was read
-	used  *contents // where the clusters lie that they map
-	wrong error     // what was found when one was read
+	mu     sync.Mutex
+	read   []uint64  // a bit for each L2 table that was read
+	used   *contents // where the clusters lie that they map
+	budget *int64    // bytes that used may still take
+	wrong  error     // what was found when one was read
 }
 
 var _ disk.Image = (*Image)(nil)
@@ -38,7 +38,7 @@ var _ disk.Image = (*Image)(nil)
 // Open opens the image in a file of the given length.
 func Open(r io.ReaderAt, size int64, l disk.Limits) (*Image, error) {
 	l = l.WithDefaults()
-	m := &Image{file: r, end: size, limits: l}
+	m := &Image{file: r, end: size}
 	head := make([]byte, min(headerSize, max(size, 0)))
 	if err := m.readFile(head, 0); err != nil {
 		return nil, err
@@ -54,6 +54,7 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (*Image, error) {
 	if err := take(&budget, int64(len(m.l1))/8+8); err != nil {
 		return nil, err
 	}
+	m.budget = &budget
 	m.read = make([]uint64, len(m.l1)/64+1)
 	if m.refTableClusters > (m.end-m.refTableOffset)>>m.clusterBits {
 		return nil, badf("the %s does not end inside the file", at("refcount table", m.refTableOffset))
@@ -72,7 +73,7 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (*Image, error) {
 	if m.unpacker, err = newUnpacker(&m.header); err != nil {
 		return nil, err
 	}
-	m.used = newContents(m.tables, &budget)
+	m.used = newContents(&m.header, m.tables, &budget)
 	kept := int(max(2, cacheSize>>m.clusterBits))
 	m.l2, m.unpacked = newCache[[]byte](kept), newCache[[]byte](kept)
 	return m, nil

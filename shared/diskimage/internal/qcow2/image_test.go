@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // judge reads an image of qemu-img in all ways and compares it with what qemu-img

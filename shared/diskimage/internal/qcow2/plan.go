@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 const (

@@ -14,20 +14,23 @@
 // Open checks the header, the L1 table and the refcount table: that what they
 // point to is aligned, inside the file, and that no two tables share a cluster.
 // Each L2 table is checked in the same way when it is read; and that no two
-// clusters of the disk, of all tables read so far, share a place in the file. So
-// Extents, which reads them all, and a Stream find all that do. Check also
-// compares the refcounts.
+// clusters of the disk, of all tables read so far, share a byte of the file. So
+// Extents, which reads them all, and a Stream find all that do. The tables do not
+// say where in its last sector a compressed cluster ends: one that begins there,
+// behind the sector's first byte, is taken for a neighbour. Check also compares
+// the refcounts.
 //
 // # Memory
 //
 // Open keeps the L1 table (8 bytes for each 512 MiB of the disk with clusters of
 // 64 KiB), one bit for each cluster of the file where there are tables, and one
-// for each that an L2 table read so far points to, or two bits for each 512 bytes
-// if they are compressed; at most 4 MiB of L2 tables and 4 MiB of decompressed
-// clusters (two clusters each when they are larger). A Stream keeps the same
-// bits, 24 bytes for each L2 table, 16 MiB of the file, and the L2 tables that it
-// has met and not yet used. All of it but the fixed part is bounded by
-// Limits.Memory.
+// for each that an L2 table read so far points to; 8 bytes for each compressed
+// cluster, as its entry has; at most 4 MiB of L2 tables and 4 MiB of decompressed
+// clusters (two clusters each when they are larger). While Check runs, it needs
+// one more bit for each cluster of the file that is used, and one cluster. A
+// Stream keeps the same as Open, 24 bytes for each L2 table, 16 MiB of the file,
+// and the L2 tables that it has met and not yet used. All of it but the fixed part
+// is bounded by Limits.Memory.
 //
 // # Streams
 //
@@ -47,7 +50,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // magic is "QFI\xfb", the first field of the header.

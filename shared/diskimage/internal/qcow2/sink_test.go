@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // collector keeps the parts of a file and checks what disk.Sink says about them.

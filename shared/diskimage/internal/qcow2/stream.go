@@ -8,7 +8,7 @@ import (
 	"math"
 	"slices"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 const (
@@ -77,7 +77,7 @@ func NewStream(r io.Reader, l disk.Limits) (*Stream, error) {
 	if s.tables, err = metadata(&s.header, s.l1, &s.budget); err != nil {
 		return nil, err
 	}
-	s.used = newContents(s.tables, &s.budget)
+	s.used = newContents(&s.header, s.tables, &s.budget)
 	for i, entry := range s.l1 {
 		if offset := int64(entry & maskOffset); offset != 0 {
 			s.ahead = append(s.ahead, tablePlace{int64(i), offset})

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
 )
 

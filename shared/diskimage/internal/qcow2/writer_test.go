@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // write makes an image in writes and skips of changing sizes.
@@ -133,12 +133,9 @@ func TestWriterOfLargeSparseDisk(t *testing.T) {
 
 func TestWriterIsDeterministic(t *testing.T) {
 	t.Parallel()
-	content := disks(t)["mixed"]
+	content := disks(t)["odd size"]
 	for _, o := range []Options{{}, {Compression: Zlib}, {Compression: Zstd}} {
-		want := write(t, content, o)
-		for range 2 {
-			mustEqual(t, "file", write(t, content, o), want)
-		}
+		mustEqual(t, "file", write(t, content, o), write(t, content, o))
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"io"
 	"iter"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/ahead"
-	"ecs-image-export/shared/diskimage/internal/disk"
 	"ecs-image-export/shared/diskimage/internal/holes"
 	"ecs-image-export/shared/diskimage/internal/parts"
 )

@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 
 	"github.com/klauspost/compress/flate"
 )

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // GNU tar is the judge, in both directions. Without it these tests fail.

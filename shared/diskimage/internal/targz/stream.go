@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/ahead"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // maxHeaders bounds the headers around the one member: directories and records.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 
 	"pgregory.net/rapid"
 )

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
 
 	"github.com/klauspost/compress/flate"

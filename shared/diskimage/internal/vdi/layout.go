@@ -12,7 +12,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 const (

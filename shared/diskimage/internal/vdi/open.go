@@ -5,8 +5,8 @@ import (
 	"io"
 	"iter"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // image is a dynamic or static image; the latter has all blocks in its map.

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // small has blocks of 4 KiB, of which the last is cut off by the disk's end.

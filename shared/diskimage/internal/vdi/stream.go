@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // piece is how much a stream hands out at a time: it stays in the processor's

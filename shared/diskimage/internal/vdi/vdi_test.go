@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 var format = blockstest.Format{

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"math"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks"
-	"ecs-image-export/shared/diskimage/internal/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
 )
 

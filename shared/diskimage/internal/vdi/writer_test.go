@@ -9,8 +9,8 @@ import (
 	"slices"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // A disk of 2 TiB, with a byte here and there.

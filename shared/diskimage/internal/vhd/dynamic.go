@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // dynamic is what footer and headers of a dynamic disk say about the file.

@@ -6,8 +6,8 @@ import (
 	"iter"
 	"sync/atomic"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // Open reads an image of size bytes in the file.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // small has blocks of 8 sectors, of which the last is cut off by the disk's end.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 func format(fixed bool) blockstest.Format {

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks/blockstest"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // The largest disk, with a byte here and there.

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // fileSink puts parts of 8 MiB into a file; the head fits in front of them.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // readAll opens an image and reads all that can be read.
@@ -103,6 +103,7 @@ func TestDamage(t *testing.T) {
 		}, disk.ErrFormat, disk.ErrOrder, "on a table"},
 		{"unclean, copies same", sparse, func(b []byte) []byte { b[72] = 1; return b }, nil, nil, ""},
 		{"unclean, copies differ", sparse, func(b []byte) []byte { b[72] = 1; put32(b, 3*sectorSize+4, 0); return b }, disk.ErrFormat, disk.ErrFormat, "not closed"},
+		{"unclean, a copy is empty", sparse, func(b []byte) []byte { b[72] = 1; clear(b[7*sectorSize : 8*sectorSize]); return b }, disk.ErrFormat, disk.ErrFormat, "not closed"},
 
 		{"compression unknown", qemuShape, func(b []byte) []byte { b[77] = 2; return b }, disk.ErrUnsupported, disk.ErrUnsupported, "compressAlgorithm 2"},
 		{"no markers", qemuShape, func(b []byte) []byte { b[10] = 1; return b }, disk.ErrUnsupported, disk.ErrUnsupported, "markers"},

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Vendors write descriptors in many ways.

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // The judge is qemu-img. Where it is missing, tests fail.

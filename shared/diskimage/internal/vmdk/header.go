@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Bits of SparseExtentHeader.flags.

@@ -5,7 +5,7 @@ import (
 	"io"
 	"sync"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // image is a file with random access.
@@ -127,7 +127,8 @@ func parseFooter(b []byte, h *header, l disk.Limits) (*header, error) {
 func (m *image) Format() disk.Format { return disk.VMDK }
 func (m *image) Size() int64         { return m.h.size() }
 
-// table returns grain table i, nil if there is none. It is not changed any more.
+// table returns grain table i, nil if there is none or nothing in it. It is not
+// changed any more.
 func (m *image) table(i int64) ([]uint32, error) {
 	m.mu.Lock()
 	entries, ok := m.cached.get(i)
@@ -135,11 +136,14 @@ func (m *image) table(i int64) ([]uint32, error) {
 	if ok {
 		return entries, nil
 	}
-	entries, err := m.t.table(i)
-	if err != nil || entries == nil {
-		return nil, err
+	if m.t.directory[i] == 0 {
+		return nil, nil // which need not be remembered
 	}
-	if err := m.note(i, entries[:m.t.in(i)]); err != nil {
+	entries, err := m.t.table(i)
+	if err == nil && entries != nil {
+		err = m.note(i, entries[:m.t.in(i)])
+	}
+	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()

@@ -4,7 +4,7 @@ import (
 	"io"
 	"iter"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // ReadAt reads content of the disk.

@@ -3,7 +3,7 @@ package vmdk
 import (
 	"encoding/binary"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
 )
 

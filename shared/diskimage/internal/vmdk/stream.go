@@ -6,7 +6,7 @@ import (
 	"io"
 	"runtime"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // stream delivers grains in order. They are read by whoever calls Next, some

@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // The grain directory has an entry for each grain table: its first sector, or 0
@@ -215,20 +215,32 @@ func (t *tables) accept(i int64, entries []uint32) ([]uint32, error) {
 	return entries, nil
 }
 
-// table reads table i. It is nil if there is none.
+// table reads table i. It is nil if there is none, or nothing in it.
 func (t *tables) table(i int64) ([]uint32, error) {
 	if t.directory[i] == 0 {
 		return nil, nil
 	}
-	entries := make([]uint32, t.h.entries)
-	if err := readEntries(t.r, entries, int64(t.directory[i])*sectorSize, "grain table"); err != nil {
+	var b [maxEntries * 4]byte
+	table := b[:4*t.h.entries]
+	if err := readAt(t.r, table, int64(t.directory[i])*sectorSize, "grain table"); err != nil {
 		return nil, err
 	}
+	if t.empty(table) {
+		return nil, nil
+	}
+	entries := make([]uint32, t.h.entries)
+	decodeEntries(entries, table)
 	return t.accept(i, entries)
 }
 
+// empty says whether a table stores nothing, without a look at each entry: most of
+// a large disk is so, in a format whose tables are all there. A disk that was not
+// closed has to be looked at.
+func (t *tables) empty(table []byte) bool { return !t.h.unclean && zero(table) }
+
 // all calls do with every table of the disk in order, nil for those that do not
-// exist. Tables that lie behind each other are read at once.
+// exist or have nothing in them. Tables that lie behind each other are read at
+// once.
 func (t *tables) all(do func(i int64, entries []uint32) error) error {
 	const most = 64
 	stride := t.h.tableSectors() * sectorSize
@@ -252,7 +264,14 @@ func (t *tables) all(do func(i int64, entries []uint32) error) error {
 			return err
 		}
 		for j := range n {
-			decodeEntries(entries, b[j*stride:])
+			table := b[j*stride:][:4*t.h.entries]
+			if t.empty(table) {
+				if err := do(i+j, nil); err != nil {
+					return err
+				}
+				continue
+			}
+			decodeEntries(entries, table)
 			accepted, err := t.accept(i+j, entries)
 			if err != nil {
 				return err

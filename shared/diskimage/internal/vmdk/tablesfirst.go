@@ -5,7 +5,7 @@ import (
 	"io"
 	"math"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // tablesFirst reads the grains of a file by its tables, which come first.

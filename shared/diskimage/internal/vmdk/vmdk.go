@@ -52,7 +52,7 @@ import (
 	"fmt"
 	"io"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // walk reads a stream of markers. Each grain table that comes must be that of
@@ -18,7 +18,7 @@ type walk struct {
 
 	memory    int64
 	last      int64    // grain that came last
-	open      []*seen  // tables that have not come yet, in order
+	open      []*seen  // tables that have to come, in order; some that have come
 	directory []uint32 // places of those that have
 	empty     map[uint32]bool
 	place     int64 // of the directory
@@ -29,8 +29,8 @@ type walk struct {
 // seen is a table as it has to be, by the grains that came.
 type seen struct {
 	index       int64
-	first, last uint32 // places of grains
-	entries     []uint32
+	first, last uint32   // places of grains
+	entries     []uint32 // nil: the table has come
 }
 
 func newWalk(s *source, h *header, l disk.Limits) (grainReader, error) {
@@ -102,10 +102,10 @@ func (w *walk) grain(to *load, m marker, at int64) error {
 	}
 	w.last = g
 	i := g / w.h.entries
+	if w.directory[i] != 0 {
+		return formatError("grain %d comes after its table", g)
+	}
 	if n := len(w.open); n == 0 || w.open[n-1].index != i {
-		if w.directory[i] != 0 {
-			return formatError("grain %d comes after its table", g)
-		}
 		if err := w.charge(4*w.h.entries + 64); err != nil {
 			return err
 		}
@@ -207,8 +207,14 @@ func (w *walk) table(place uint32) error {
 		return formatError("the grain table at sector %d is of other grains than came", place)
 	}
 	w.directory[w.open[k].index] = place
-	w.open = slices.Delete(w.open, k, k+1)
-	w.memory += 4*w.h.entries + 64
+	w.open[k].entries = nil
+	w.memory += 4 * w.h.entries
+	// Those between others stay, as to close the gap would mean to move the rest
+	// for each of them.
+	for len(w.open) > 0 && w.open[0].entries == nil {
+		w.open[0], w.open = nil, w.open[1:]
+		w.memory += 64
+	}
 	return nil
 }
 

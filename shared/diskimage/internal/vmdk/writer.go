@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"strings"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Subformat is a createType that can be written.

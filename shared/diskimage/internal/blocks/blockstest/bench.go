@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/parts"
 )
 

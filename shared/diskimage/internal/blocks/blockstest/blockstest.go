@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Sink keeps the parts of a file that has a head.

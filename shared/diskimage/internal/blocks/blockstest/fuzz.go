@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // Hostile are the limits for files that nobody vouches for.

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"ecs-image-export/shared/diskimage/internal/disk"
+	"ecs-image-export/shared/diskimage/disk"
 )
 
 // Sparse makes an image of a disk of zeros with a 1 at some places.

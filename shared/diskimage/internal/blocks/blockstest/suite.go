@@ -12,8 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"ecs-image-export/shared/diskimage/disk"
 	"ecs-image-export/shared/diskimage/internal/blocks"
-	"ecs-image-export/shared/diskimage/internal/disk"
 )
 
 // Format is what the suite needs to know of a format.

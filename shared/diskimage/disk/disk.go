@@ -1,5 +1,6 @@
-// Package disk holds the terms that the packages of the formats share. Package
-// diskimage exports them.
+// Package disk holds the terms that package diskimage and its packages for the
+// formats share: what an image, a stream, a writer and a sink are. Use them by their
+// names in diskimage.
 package disk
 
 import (

@@ -1,5 +1,0 @@
-//go:build race
-
-package diskimage_test
-
-const raceEnabled = true
