@@ -226,14 +226,14 @@ func TestOurs(t *testing.T) {
 	}
 }
 
-// TestLateObject wants an object that lands after its export was canceled to go,
-// and one of an export that failed to stay.
+// TestLateObject wants an object that lands after its export was canceled or deleted
+// to go, and one of an export that failed to stay.
 func TestLateObject(t *testing.T) {
 	t.Parallel()
 	cloud := trackertest.Start(t, 1, cloud.Options{})
 	tr := cloud.Tracker(t, cloud.Config())
 	c := catalog{tr}
-	for end, left := range map[export.State]int{export.Canceled: 0, export.Failed: 1} {
+	for end, left := range map[export.State]int{export.Canceled: 0, export.Deleted: 0, export.Failed: 1} {
 		f, err := tr.Begin(t.Context(), "", cloud.Request(t, cloud.Images[0]))
 		if err != nil {
 			t.Fatal(err)
@@ -242,8 +242,11 @@ func TestLateObject(t *testing.T) {
 			if err = tr.Cancel(t.Context(), f, "canceled by a test"); err == nil {
 				err = tr.Step(t.Context(), f, tracker.Known{})
 			}
-		} else if f.Log, err = tr.Records.Append(t.Context(), f.Log, "w", export.Line{State: end, Failure: &export.Failure{Code: "X", Message: "x"}}); err == nil {
+		} else if f.Log, err = tr.Records.Append(t.Context(), f.Log, "w", export.Line{State: export.Failed, Failure: &export.Failure{Code: "X", Message: "x"}}); err == nil {
 			err = tr.Step(t.Context(), f, tracker.Known{})
+		}
+		if err == nil && end == export.Deleted {
+			err = tr.Delete(t.Context(), f, "a test")
 		}
 		if failed := tr.Plan(t.Context(), f); err != nil || f.State != end || len(failed) > 0 {
 			t.Fatalf("state %s, %v, %v", f.State, err, failed)

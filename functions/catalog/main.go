@@ -74,9 +74,10 @@ func (c catalog) object(ctx context.Context, bucket, key string) error {
 			return err
 		case f.Request.Bucket == bucket && f.Request.OSSPrefix == name.Prefix && f.Request.ImageID == name.ImageID:
 			function.Note(ctx, slog.String("export", id))
-			if f.State == export.Canceled {
-				// Later than any look waits for it. Nobody wants it.
-				slog.WarnContext(ctx, "disk of a canceled export landed", "export", id, "key", key)
+			unwanted := f.State == export.Canceled || f.State == export.Deleted
+			if unwanted {
+				// Later than any look waits for it.
+				slog.WarnContext(ctx, "disk landed that nobody wants", "export", id, "state", f.State, "key", key)
 				if err := c.tracker.RemoveLate(ctx, f); err != nil {
 					return err
 				}
@@ -84,7 +85,7 @@ func (c catalog) object(ctx context.Context, bucket, key string) error {
 			if !open {
 				// Announced and closed. A disk of an export that failed can
 				// still land; a person may want it.
-				if f.State != export.Completed && f.State != export.Canceled {
+				if f.State != export.Completed && !unwanted {
 					slog.WarnContext(ctx, "disk landed after the end", "export", id, "state", f.State, "key", key)
 				}
 				return nil

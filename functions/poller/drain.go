@@ -105,7 +105,7 @@ func (p poller) handleRound(ctx context.Context, messages []mns.Received) error 
 					continue
 				}
 				if err != nil {
-					if err := p.tracker.Records.Park(ctx, m.ID, err.Error(), m.Body); err != nil {
+					if _, err := p.tracker.Records.Park(ctx, m.ID, err.Error(), m.Body); err != nil {
 						slog.ErrorContext(ctx, "park", "messageId", m.ID, "error", err)
 						continue
 					}
@@ -142,6 +142,10 @@ func (p poller) follow(ctx context.Context, nudges map[string]events.Nudge) map[
 		switch {
 		case errors.Is(err, record.ErrNotFound):
 			slog.WarnContext(ctx, "message dropped: no such export", "export", n.ID)
+		case errors.Is(err, record.ErrUnreadable):
+			if err := p.tracker.Park(ctx, n.ID, err); err != nil {
+				fail(n.ID, err)
+			}
 		case err != nil:
 			fail(n.ID, err)
 		case open && !tracker.OutOfDate(n, f.Hint):

@@ -166,6 +166,7 @@ func TestWeeklyQuota(t *testing.T) {
 	config := Config{Config: c.Config(), Batches: 8, SweepPage: 500, SweepAfter: 10 * time.Minute}
 	config.LookMin, config.LookMax, config.QueueWait = 15*time.Second, 5*time.Minute, 20*time.Minute
 	config.MaxAge, config.MaxQueued = 72*time.Hour, 14*24*time.Hour
+	config.SubmitTimeout = 30 * time.Second // a call that the machine is too busy to answer is made again
 	p := poller{c.Tracker(t, config.Config), config}
 	var later atomic.Int64
 	p.tracker.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
@@ -233,6 +234,35 @@ func TestWeeklyQuota(t *testing.T) {
 		if queued != 1 {
 			t.Errorf("export %s is announced as queued %d times", id, queued)
 		}
+	}
+}
+
+// TestLeftBehindAside wants a place that others of its image wait behind to go with
+// the next poll, however many wait there.
+func TestLeftBehindAside(t *testing.T) {
+	t.Parallel()
+	c := trackertest.Start(t, 1, cloud.Options{})
+	p := newPoller(t, c)
+	left := begin(t, p, c.Request(t, c.Images[0]))
+	p.poll(t)
+	if err := p.tracker.Records.StandAside(t.Context(), left.Place(), c.Images[0]); err != nil {
+		t.Fatal(err)
+	}
+	const n = 8
+	for range n {
+		if f := begin(t, p, c.Request(t, c.Images[0])); f.State != export.Queued || f.Delay.Code != export.CodeImageBusy {
+			t.Fatalf("state %s, %+v", f.State, f.Delay)
+		}
+	}
+	q, err := p.tracker.Records.Queue(t.Context())
+	if err != nil || len(q.Waiting) != n+1 || q.Waiting[0].ID != left.ID {
+		t.Fatalf("the queue is %+v, %v", q.Waiting, err)
+	}
+	if _, err := p.tracker.Head(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	if q, err = p.tracker.Records.Queue(t.Context()); err != nil || len(q.Waiting) != n || q.Waiting[0].ID == left.ID {
+		t.Errorf("the queue is %+v, %v", q.Waiting, err)
 	}
 }
 

@@ -77,6 +77,10 @@ func (p poller) rescue(ctx context.Context, ids []string) []error {
 			if err := p.tracker.Abandon(ctx, id); err != nil && !errors.Is(err, record.ErrLost) {
 				fail(id, err)
 			}
+		case errors.Is(err, record.ErrUnreadable):
+			if err := p.tracker.Park(ctx, id, err); err != nil {
+				fail(id, err)
+			}
 		case err != nil:
 			fail(id, err)
 		default:

@@ -21,13 +21,19 @@ var open = map[string]bool{"/healthz": true, "/openapi.json": true}
 // realm names what the tokens are for, as RFC 6750 wants it.
 const realm = `Bearer realm="ecs-image-export"`
 
-// The scope that an operation needs, which its Security says. No scope has another
-// in it.
+// The scopes. None has another in it.
+const (
+	readScope  = "exports:read"
+	writeScope = "exports:write"
+	adminScope = "exports:admin"
+)
+
+// The scope that an operation needs, which its Security says.
 var (
 	unsecured = []map[string][]string{}
-	mayRead   = []map[string][]string{{bearer: {"exports:read"}}}
-	mayWrite  = []map[string][]string{{bearer: {"exports:write"}}}
-	mayAdmin  = []map[string][]string{{bearer: {"exports:admin"}}}
+	mayRead   = []map[string][]string{{bearer: {readScope}}}
+	mayWrite  = []map[string][]string{{bearer: {writeScope}}}
+	mayAdmin  = []map[string][]string{{bearer: {adminScope}}}
 )
 
 // bearer is what the document calls our tokens.
@@ -35,7 +41,7 @@ const bearer = "bearer"
 
 var bearerScheme = &huma.SecurityScheme{
 	Type: "http", Scheme: "bearer", BearerFormat: "JWT",
-	Description: "A JWT of this deployment's issuer. Its scope says what it is good for: exports:read looks, exports:write makes and cancels exports, exports:admin removes them and changes permissions. None of them has another in it.",
+	Description: "A JWT of this deployment's issuer. Its scope says what it is good for: exports:read looks, exports:write makes and cancels exports, exports:admin removes them, changes permissions and asks about other roles. None of them has another in it.",
 }
 
 type callerKey struct{}
@@ -105,7 +111,7 @@ func authorize(ctx huma.Context, next func(huma.Context)) {
 		for _, scope := range scheme[bearer] {
 			if !callerOf(ctx.Context()).may(scope) {
 				_, w := humago.Unwrap(ctx)
-				refuse(w, forbidden(scope))
+				refuse(w, forbidden(scope, scope))
 				return
 			}
 		}
@@ -113,11 +119,12 @@ func authorize(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-func forbidden(scope string) *problem {
+// forbidden is the answer where a token lacks one of the scopes that a call needs.
+func forbidden(lacks string, needs ...string) *problem {
 	p := newProblem(http.StatusForbidden, codeForbidden,
-		fmt.Sprintf("The token lacks the scope %s, which this call needs. Get one with it from the issuer of this deployment.", scope),
-		finding{Location: "header.Authorization", Message: "must have the scope " + scope})
-	p.headers = http.Header{"Www-Authenticate": {fmt.Sprintf(`%s, error="insufficient_scope", error_description="The token lacks the scope %s", scope="%s"`, realm, scope, scope)}}
+		fmt.Sprintf("The token lacks the scope %s, which this call needs. Get one with it from the issuer of this deployment.", lacks),
+		finding{Location: "header.Authorization", Message: "must have the scope " + lacks})
+	p.headers = http.Header{"Www-Authenticate": {fmt.Sprintf(`%s, error="insufficient_scope", error_description="The token lacks the scope %s", scope="%s"`, realm, lacks, strings.Join(needs, " "))}}
 	return p
 }
 

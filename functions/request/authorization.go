@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,16 +56,16 @@ type roleNeeds struct {
 
 func (s *server) authorizationOperations(api huma.API) {
 	type input struct {
-		RoleName string `query:"roleName" pattern:"^[A-Za-z0-9.@-]{1,64}$" patternDescription:"the name of a RAM role: 1 to 64 letters, digits, full stops, hyphens and @" doc:"The role; the deployment's by default."`
+		RoleName string `query:"roleName" pattern:"^[A-Za-z0-9.@-]{1,64}$" patternDescription:"the name of a RAM role: 1 to 64 letters, digits, full stops, hyphens and @" doc:"The role; the deployment's by default. Any but that one and AliyunECSImageExportDefaultRole takes the scope exports:admin as well."`
 	}
 	type output struct{ Body authorizationReport }
 	huma.Register(api, huma.Operation{
 		OperationID: "get-authorization", Method: http.MethodGet, Path: "/authorization", Tags: []string{"authorization"},
 		Summary: "Say whether ECS may write to the export buckets, and what is missing", Security: mayRead,
 	}, func(ctx context.Context, in *input) (*output, error) {
-		name := s.config.ExportRole
-		if in.RoleName != "" {
-			name = in.RoleName
+		name := cmp.Or(in.RoleName, s.config.ExportRole)
+		if !s.forExports(name) && !callerOf(ctx).may(adminScope) {
+			return nil, forbidden(adminScope, readScope, adminScope)
 		}
 		return &output{s.reportRole(s.role(ctx, name))}, nil
 	})
@@ -73,12 +74,18 @@ func (s *server) authorizationOperations(api huma.API) {
 		Summary: "Make the role that ECS writes as, as far as it is missing",
 		Description: "Makes the deployment's role with its trust policy, and attaches the system policy where what the role has does not grant enough. " +
 			"What is there stays as it is: a trust policy that names others is not changed, a policy that denies is not taken away. " +
-			"May be called again, and by several at once. Only in deployments that set ALLOW_ROLE_SETUP.",
+			"May be called again, and by several at once. Only in deployments that set ALLOW_ROLE_SETUP. A body has to be JSON; nothing in it is looked at.",
 		DefaultStatus: http.StatusOK, Security: mayAdmin, Errors: []int{http.StatusConflict},
 	}, func(ctx context.Context, _ *struct{}) (*output, error) {
 		report, err := s.setUpRole(ctx)
 		return &output{report}, err
 	})
+}
+
+// forExports says whether a role is one that exports are made with. What others may
+// do is the account's business. RAM tells no capitals apart.
+func (s *server) forExports(role string) bool {
+	return strings.EqualFold(role, s.config.ExportRole) || strings.EqualFold(role, consoleRole)
 }
 
 // reportRole judges a role on every bucket of the deployment.

@@ -172,6 +172,45 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
+// TestRolesOfOthers wants nobody but an administrator to read what roles there are
+// in the account beside those that exports are for, and what they may do.
+func TestRolesOfOthers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, cloud.Options{Speed: 1000})
+	b.config.ExportRole = "exporter"
+	api := b.instance(t)
+	const both = "exports:read exports:admin"
+	for _, test := range []struct {
+		query, scopes string
+		status        int
+		lacks         string
+	}{
+		{"", "exports:read", http.StatusOK, ""},
+		{"?roleName=exporter", "exports:read", http.StatusOK, ""},
+		{"?roleName=Exporter", "exports:read", http.StatusOK, ""}, // RAM tells no capitals apart
+		{"?roleName=" + consoleRole, "exports:read", http.StatusOK, ""},
+		{"?roleName=another", "exports:read exports:write", http.StatusForbidden, "exports:admin"},
+		{"?roleName=another", both, http.StatusOK, ""},
+		{"?roleName=another", "exports:admin", http.StatusForbidden, "exports:read"},
+	} {
+		a := api.do(t, "GET", "/authorization"+test.query, "", "Authorization", "Bearer "+scoped(test.scopes))
+		if a.status != test.status {
+			t.Errorf("%s with %s: %d %s", test.query, test.scopes, a.status, a.body)
+		}
+		if a.status != http.StatusForbidden {
+			continue
+		}
+		challenge := a.header["Www-Authenticate"]
+		if p := a.problem(t); p.Code != codeForbidden || !strings.Contains(p.Detail, "the scope "+test.lacks) || !strings.Contains(p.Errors[0].Message, test.lacks) ||
+			!strings.Contains(challenge, `error="insufficient_scope", error_description="The token lacks the scope `+test.lacks+`"`) {
+			t.Errorf("%s with %s: %s %s", test.query, test.scopes, challenge, a.body)
+		}
+		if test.lacks == "exports:admin" && !strings.HasSuffix(challenge, `scope="`+both+`"`) {
+			t.Errorf("whoever asks for what the challenge says comes back for more: %s", challenge)
+		}
+	}
+}
+
 // TestAuthorizationDocuments wants policies that work as they are answered: a role
 // that is made of them may export.
 func TestAuthorizationDocuments(t *testing.T) {

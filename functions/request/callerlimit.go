@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -24,81 +25,121 @@ const placesAtOnce = 4
 // whoever was at it died. It is longer than any call takes.
 const placeGrace = 10 * time.Minute
 
+// place is one of those that a caller has for open exports.
+type place struct {
+	record.Claimed                  // ID is blank if no export has it
+	what           record.Claimable // zero where places are not counted
+	free           bool             // another export may have it
+	begun          bool             // its export is on record
+}
+
+// of says whether a place is that of an order already: of its id, or of its key and
+// taken by an earlier try that came no further, or by one at the same time.
+func (p place) of(id, key string) bool {
+	return !p.free && (p.ID == id || key != "" && p.Key == key && !p.begun)
+}
+
 // admit gives an export one of the places that its caller has, or refuses it with a
-// problem. A place is free when its export has ended, so nobody has to give it back.
-// Claims are appends: of those who want the last place one gets it.
-func (s *server) admit(ctx context.Context, id string) error {
+// problem. key is the digest of the order's Idempotency-Key, blank for none: where
+// the key has a place already, the order has to go on under the id of that. A place
+// is free when its export has ended, so nobody has to give it back. Claims are
+// appends: of those who want the last place one gets it.
+func (s *server) admit(ctx context.Context, id, key string) (place, error) {
 	limit := s.config.CallerOpenExports
 	if limit == 0 {
-		return nil
+		return place{Claimed: record.Claimed{Claim: record.Claim{ID: id}}}, nil
 	}
 	who := callerOf(ctx)
 	digest := record.Digest(who.issuer, who.subject)
 	for first := 1; first <= limit; first += placesAtOnce {
-		admitted, err := s.admitTo(ctx, digest, first, min(limit, first+placesAtOnce-1), id)
+		taken, err := s.admitTo(ctx, digest, first, min(limit, first+placesAtOnce-1), id, key)
 		if err != nil {
-			return unavailable(ctx, "The caller's open exports can't be counted at the moment, and nothing was submitted. Send the order again.", err)
+			return place{}, unavailable(ctx, "The caller's open exports can't be counted at the moment, and nothing was submitted. Send the order again.", err)
 		}
-		if admitted {
-			return nil
+		if taken.ID != "" {
+			return taken, nil
 		}
 	}
 	p := newProblem(http.StatusTooManyRequests, codeTooManyOpen, fmt.Sprintf(
 		"This caller has %d exports that have not ended, which is all that it may have at a time. Send the order again when one of them has ended, or cancel one.", limit))
 	p.headers = http.Header{"Retry-After": {"60"}}
-	return p
+	return place{}, p
 }
 
-// admitTo looks for a place among some.
-func (s *server) admitTo(ctx context.Context, digest string, first, last int, id string) (bool, error) {
-	places := make([]record.Claimed, last-first+1)
-	free := make([]bool, len(places))
+// isFull says that an order was refused for want of a place.
+func isFull(err error) bool {
+	var p *problem
+	return errors.As(err, &p) && p.Code == codeTooManyOpen
+}
+
+// admitTo looks for a place among some. It returns one without an id if there is
+// none.
+func (s *server) admitTo(ctx context.Context, digest string, first, last int, id, key string) (place, error) {
+	places := make([]place, last-first+1)
 	var group errgroup.Group
 	for i := range places {
 		group.Go(func() (err error) {
-			if places[i], err = s.tracker.Records.Claim(ctx, record.CallerPlace(digest, first+i)); err == nil {
-				free[i], err = s.free(ctx, places[i].Claim)
-			}
+			places[i], err = s.place(ctx, record.CallerPlace(digest, first+i))
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return false, err
+		return place{}, err
 	}
-	for _, place := range places {
-		if place.ID == id { // of an earlier try, or one at the same time
-			return true, nil
+	for _, p := range places {
+		if p.of(id, key) {
+			return p, nil
 		}
 	}
-	for i, place := range places {
-		if !free[i] {
+	for _, p := range places {
+		if !p.free {
 			continue
 		}
-		what := record.CallerPlace(digest, first+i)
-		_, err := s.tracker.Records.SetClaim(ctx, what, place, record.Claim{ID: id, At: s.tracker.Now()})
+		var err error
+		p.Claimed, err = s.tracker.Records.SetClaim(ctx, p.what, p.Claimed, record.Claim{ID: id, Key: key, At: s.tracker.Now()})
 		if err == nil {
-			return true, nil
+			return p, nil
 		}
 		if !errors.Is(err, record.ErrLost) {
-			return false, err
+			return place{}, err
 		}
-		if now, err := s.tracker.Records.Claim(ctx, what); err != nil || now.ID == id {
-			return err == nil, err
+		if p, err = s.place(ctx, p.what); err != nil || p.of(id, key) {
+			return p, err
 		}
 	}
-	return false, nil
+	return place{}, nil
 }
 
-// free says whether the place of a claim can be claimed by another.
-func (s *server) free(ctx context.Context, c record.Claim) (bool, error) {
-	if c.ID == "" {
-		return true, nil
+// place reads a place.
+func (s *server) place(ctx context.Context, what record.Claimable) (p place, err error) {
+	p.what = what
+	if p.Claimed, err = s.tracker.Records.Claim(ctx, what); err != nil || p.ID == "" {
+		p.free = true
+		return p, err
 	}
-	log, err := s.tracker.Records.Load(ctx, c.ID)
-	if errors.Is(err, record.ErrNotFound) {
-		return s.tracker.Now().Sub(c.At) > placeGrace, nil
+	log, err := s.tracker.Records.Load(ctx, p.ID)
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		p.free = s.tracker.Now().Sub(p.At) > placeGrace
+		return p, nil
+	case err != nil && unanswered(err):
+		return p, err
 	}
-	return err == nil && log.State.Terminal(), err
+	// One that can't be read may be open. It must not keep its caller from all others.
+	p.begun, p.free = true, err == nil && log.State.Terminal()
+	return p, nil
+}
+
+// giveBack frees a place whose export will not begin, unless somebody has taken it
+// anew. Where that fails it is free after placeGrace.
+func (s *server) giveBack(ctx context.Context, p place) {
+	if p.what == (record.Claimable{}) {
+		return
+	}
+	_, err := s.tracker.Records.SetClaim(context.WithoutCancel(ctx), p.what, p.Claimed, record.Claim{At: s.tracker.Now()})
+	if err != nil && !errors.Is(err, record.ErrLost) {
+		slog.WarnContext(ctx, "give a place back", "export", p.ID, "error", err)
+	}
 }
 
 // rate counts the calls of each caller in each minute, in this instance alone:

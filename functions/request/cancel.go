@@ -19,7 +19,7 @@ func (s *server) cancelOperation(api huma.API) {
 		Summary: "Cancel an export",
 		Description: "From the answer on the export ends as canceled and not otherwise: its task is canceled in ECS, and its objects and unfinished uploads are removed. " +
 			"That takes a few minutes, until it is certain that nothing more arrives; one that was never submitted is canceled at once. " +
-			"Cancelling twice is the same as once. Nothing in the body is looked at.",
+			"Cancelling twice is the same as once. A body has to be JSON; nothing in it is looked at.",
 		DefaultStatus: http.StatusAccepted, Security: mayWrite,
 		Errors: []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}, func(ctx context.Context, in *exportPath) (*output, error) {
@@ -36,11 +36,7 @@ func (s *server) cancel(ctx context.Context, id string) (export.Export, error) {
 	if err != nil {
 		return export.Export{}, err
 	}
-	reason := "canceled by a caller"
-	if who := callerOf(ctx).subject; who != "" {
-		reason = "canceled by " + who
-	}
-	err = s.tracker.Cancel(ctx, f, reason)
+	err = s.tracker.Cancel(ctx, f, byCaller(ctx, "canceled"))
 	if errors.Is(err, tracker.ErrEnded) {
 		return export.Export{}, newProblem(http.StatusConflict, codeEnded, fmt.Sprintf(
 			"The export is %s already and can't be canceled. %s", f.State, afterEnd(f.Export)))
@@ -53,6 +49,10 @@ func (s *server) cancel(ctx context.Context, id string) (export.Export, error) {
 	}
 	return f.Export, nil
 }
+
+// byCaller is the reason of a change that a caller wants. It goes into the record and
+// into the event.
+func byCaller(ctx context.Context, what string) string { return what + " by " + callerOf(ctx).subject }
 
 // afterEnd says what can still be done about an export that has ended.
 func afterEnd(x export.Export) string {

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
@@ -112,7 +114,7 @@ func disksOf(r export.Request) []exportDisk {
 }
 
 // lookAt finds out what the rules about an order need to know, all but what goes
-// on in the account, and makes the request that would be recorded. The error is
+// on in the account at the moment, and makes the request that would be recorded. The error is
 // of a service that could not be asked; what was found by then comes with it.
 func (s *server) lookAt(ctx context.Context, o exportOrder) (export.Subject, export.Request, error) {
 	subject := export.Subject{Order: export.Order{
@@ -219,7 +221,23 @@ func disks(i export.Image) []export.Disk {
 	return list
 }
 
-// account looks at what an order would have to wait for.
+// accountTimeout bounds the look at what an order has to wait for.
+const accountTimeout = 5 * time.Second
+
+// waits is what an order has to wait for, as far as that can be learnt. No order
+// fails for want of it: who submits the export learns it too.
+func (s *server) waits(ctx context.Context, imageID string) *export.Account {
+	ctx, cancel := context.WithTimeout(ctx, accountTimeout)
+	defer cancel()
+	account, err := s.account(ctx, imageID)
+	if err != nil {
+		slog.WarnContext(ctx, "what an order waits for", "image", imageID, "error", err)
+	}
+	return account
+}
+
+// account looks at what an order would have to wait for. What it found comes with an
+// error too.
 func (s *server) account(ctx context.Context, imageID string) (*export.Account, error) {
 	var account export.Account
 	var group errgroup.Group

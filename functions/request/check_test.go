@@ -180,6 +180,54 @@ func TestCreatedWithFindings(t *testing.T) {
 	}
 }
 
+// TestCreatedWithWaits wants an order that is taken to be told what it waits for, as
+// the check tells it, and taken all the same where that can't be learnt.
+func TestCreatedWithWaits(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 5, cloud.Options{Speed: 1, TaskLeast: time.Hour, Tasks: 3})
+	api := b.instance(t)
+	create := func(image string) createdExport {
+		t.Helper()
+		a := api.do(t, "POST", "/exports", order("imageId", image))
+		var created createdExport
+		if a.into(t, &created); a.status != http.StatusAccepted {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		api.conforms(t, "CreatedExport", a)
+		return created
+	}
+	first := create(b.images[0])
+	if len(first.Findings) > 0 || first.State != "exporting" {
+		t.Errorf("nothing to wait for: %s %+v", first.State, first.Findings)
+	}
+	checked := api.check(t, order("imageId", b.images[0]))
+	second := create(b.images[0])
+	if d := cmp.Diff(checked.Findings, second.Findings); d != "" || !slices.Contains(checked.rules(), "image-busy") || second.State != "queued" {
+		t.Errorf("%s (-checked +created):\n%s", second.State, d)
+	}
+	for n, out := range []string{"ecs DescribeTasks", "oss GET " + b.environment["RECORDS_BUCKET"]} {
+		b.meddle(func(call string, w http.ResponseWriter) bool {
+			if !strings.HasPrefix(call, out) || strings.Contains(call, "/exports/") {
+				return false
+			}
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `{"Code":"Forbidden.RAM","Message":"no","RequestId":"r-1"}`)
+			return true
+		})
+		if created := create(b.images[n+1]); len(created.Findings) > 0 {
+			t.Errorf("without %s: %+v", out, created.Findings)
+		}
+	}
+	b.meddle(nil)
+	if err := b.tracker.Records.SetHold(t.Context(), export.Delay{Code: "WeeklyQuotaExceed.ExportImage", Next: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	held := create(b.images[4])
+	if len(held.Findings) == 0 || held.Findings[0].Rule != "quota-weekly" || held.State != "queued" {
+		t.Errorf("held by a quota: %s %+v", held.State, held.Findings)
+	}
+}
+
 // TestRefusedByRules wants POST /exports to refuse with the findings of the check
 // and their rules, and warnings told only with an error.
 func TestRefusedByRules(t *testing.T) {

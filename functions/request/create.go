@@ -63,7 +63,7 @@ func (s *server) createOperation(api huma.API) {
 		case errors.As(in.failed, &p):
 			return nil, p
 		case in.failed != nil:
-			return nil, unavailable(ctx, "The order could not be checked, and nothing was recorded. Send it again.", in.failed)
+			return nil, unavailable(ctx, "The order could not be checked, and nothing was submitted. Send it again"+withKey(in.once)+".", in.failed)
 		}
 		x, err := s.create(ctx, in)
 		if err != nil {
@@ -86,6 +86,9 @@ func (in *createInput) Resolve(ctx huma.Context) []error {
 	}
 	var subject export.Subject
 	subject, in.request, in.failed = s.lookAt(ctx.Context(), in.Body)
+	if in.failed == nil {
+		subject.Account = s.waits(ctx.Context(), in.Body.ImageID)
+	}
 	findings := export.Check(subject, s.config.limits())
 	if export.Judge(findings) != export.Refused {
 		in.findings = findings
@@ -98,7 +101,8 @@ func (in *createInput) Resolve(ctx huma.Context) []error {
 	return errs
 }
 
-// create makes the export of an order that passed the checks.
+// create makes the export of an order that passed the checks. Once it is on record
+// the caller gets it: what its first step can't do, the next one does.
 func (s *server) create(ctx context.Context, in *createInput) (export.Export, error) {
 	in.request.RequestedBy = callerOf(ctx).subject
 	switch {
@@ -107,30 +111,45 @@ func (s *server) create(ctx context.Context, in *createInput) (export.Export, er
 	case in.once != nil:
 		return s.once(ctx, in.once, in.Body.Prefix, in.request)
 	}
-	return s.begin(ctx, export.NewID(s.tracker.Now()), in.Body.Prefix, in.request)
-}
-
-// begin records an export and takes its first step. Once it is on record the
-// caller gets it: what this step can't do, the next one does.
-func (s *server) begin(ctx context.Context, id, prefix string, r export.Request) (export.Export, error) {
-	if err := s.admit(ctx, id); err != nil {
+	taken, err := s.admit(ctx, export.NewID(s.tracker.Now()), "")
+	if err != nil {
 		return export.Export{}, err
 	}
-	f, err := s.tracker.BeginAs(ctx, id, prefix, r)
-	if errors.Is(err, oss.ErrUnsettled) && r.Claim == "" {
+	f, err := s.tracker.BeginAs(ctx, taken.ID, in.Body.Prefix, in.request)
+	if err != nil {
+		if !errors.Is(err, oss.ErrUnsettled) {
+			s.giveBack(ctx, taken)
+		}
+		return export.Export{}, unrecorded(ctx, in.request, err)
+	}
+	return s.begun(ctx, f), nil
+}
+
+// unrecorded is the answer where the first line of an export could not be written,
+// or may have been.
+func unrecorded(ctx context.Context, r export.Request, err error) *problem {
+	unknown, key := errors.Is(err, oss.ErrUnsettled), r.Claim != ""
+	switch {
+	case unknown && key:
+		return unavailable(ctx, "It is not known whether the export was recorded. Send the order again with the same Idempotency-Key, which is safe: it makes one export at most.", err)
+	case unknown:
 		p := unavailable(ctx, fmt.Sprintf(
 			"It is not known whether the export was recorded. Look at GET /exports?imageId=%s in some minutes before you send the order again; with an Idempotency-Key it could be sent again at once.", r.ImageID), err)
 		p.headers = nil // no Retry-After: the order sent again could be a second export
-		return export.Export{}, p
+		return p
+	case key:
+		return unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again with the same Idempotency-Key.", err)
 	}
-	if err != nil {
-		return export.Export{}, unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again.", err)
-	}
+	return unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again.", err)
+}
+
+// begun takes the first step of an export that is on record.
+func (s *server) begun(ctx context.Context, f *tracker.Followed) export.Export {
 	function.Note(ctx, slog.String("export", f.ID))
 	if f.Ended() { // begun by another call for the same key, and quick
-		return f.Export, nil
+		return f.Export
 	}
-	return s.step(ctx, f), nil
+	return s.step(ctx, f)
 }
 
 // step takes a step of an export that is on record, and returns what came of it.

@@ -35,14 +35,14 @@ func (s *server) delete(ctx context.Context, id string) (export.Export, error) {
 	if err != nil {
 		return export.Export{}, err
 	}
-	err = s.tracker.Delete(ctx, f)
+	err = s.tracker.Delete(ctx, f, byCaller(ctx, "deleted"))
 	switch {
 	case errors.Is(err, tracker.ErrNotEnded):
 		return export.Export{}, newProblem(http.StatusConflict, codeNotEnded, fmt.Sprintf(
 			"The export is %s, and only one that has ended can be deleted. POST /exports/%s/cancel ends it and removes its objects.", f.State, id))
 	case errors.Is(err, tracker.ErrTaskRuns):
 		return export.Export{}, newProblem(http.StatusConflict, codeTaskRuns, fmt.Sprintf(
-			"The export failed, but its task %s still runs and would write its objects again. Cancel the task on the Tasks page of the ECS console, or wait until it has ended; then delete the export.", f.Task.ID))
+			"The export has ended, but its objects can't be removed yet: %v. Cancel the task on the Tasks page of the ECS console, or wait until it has ended; then delete the export.", err))
 	case err != nil:
 		return export.Export{}, unavailable(ctx, "The export may be deleted in part. Send the call again: twice is the same as once.", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -70,17 +71,34 @@ func find(x export.Export, device string) (export.Landed, error) {
 		if landed, ok := x.Landed[d.Device]; ok {
 			return landed, nil
 		}
-		detail := fmt.Sprintf("The object of disk %s has not landed; the export is %s.", d.Device, x.State)
-		switch {
-		case x.State == export.Canceled || x.State == export.Deleted:
-			detail = fmt.Sprintf("The export is %s, and its objects have been removed.", x.State)
-		case !x.State.Terminal():
-			detail += " Try again later."
-		}
-		return export.Landed{}, newProblem(http.StatusConflict, codeNotLanded, detail)
+		return export.Landed{}, newProblem(http.StatusConflict, codeNotLanded, notLanded(x, d))
 	}
 	return export.Landed{}, newProblem(http.StatusNotFound, codeNoDisk, "The image has no such disk.",
 		finding{Location: "path.device", Message: "must be one of: " + strings.Join(names, ", "), Value: shorten(device)})
+}
+
+func notLanded(x export.Export, d export.Disk) string {
+	if reason := canceledWhy(x); x.State == export.Canceled && reason != "" {
+		return fmt.Sprintf("The export is canceled: %s.", reason)
+	}
+	if x.State == export.Canceled || x.State == export.Deleted {
+		return fmt.Sprintf("The export is %s, and its objects have been removed.", x.State)
+	}
+	detail := fmt.Sprintf("The object of disk %s has not landed; the export is %s.", d.Device, x.State)
+	if !x.State.Terminal() {
+		detail += " Try again later."
+	}
+	return detail
+}
+
+// canceledWhy is what the end of a cancel says where it is not that everything was
+// removed: there never was anything, or the cancel was given up.
+func canceledWhy(x export.Export) string {
+	i := slices.IndexFunc(x.Lines, func(l export.Line) bool { return l.State == export.Canceled })
+	if i < 0 {
+		return ""
+	}
+	return x.Lines[i].Reason
 }
 
 // session keeps credentials of the role that links are signed as. The function's

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"hash/crc64"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,21 +236,96 @@ func TestCreateWhenServicesFail(t *testing.T) {
 }
 
 // TestOrderOfUnknownFate wants that nobody is invited to send an order again that
-// may have been recorded.
+// may have been recorded, unless a key makes that safe.
 func TestOrderOfUnknownFate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, cloud.Options{Speed: 1000})
 	api := b.instance(t)
-	log := b.environment["RECORDS_BUCKET"] + "/exports/"
-	b.meddle(func(call string, w http.ResponseWriter) bool {
-		if strings.HasPrefix(call, "oss POST "+log) || strings.HasPrefix(call, "oss GET "+log) {
-			panic(http.ErrAbortHandler) // cuts the connection
+	records := b.environment["RECORDS_BUCKET"]
+	const retry = "Send the order again with the same"
+	for _, test := range []struct {
+		name, cut, key string // cut: where writing is cut off, and then reading
+		says           []string
+		again          bool
+	}{
+		{"the log, no key", "/exports/", "", []string{"not known whether the export was recorded", "GET /exports?imageId=" + b.images[0]}, false},
+		{"the log, a key", "/exports/", "log", []string{"not known whether the export was recorded", retry + " Idempotency-Key, which is safe"}, true},
+		{"the claim of a key", "/idempotency/", "claim", []string{"not known whether the Idempotency-Key was recorded", "nothing was submitted", retry + " key, which is safe"}, true},
+	} {
+		var writing atomic.Bool
+		b.meddle(func(call string, w http.ResponseWriter) bool {
+			posts := strings.HasPrefix(call, "oss POST "+records+test.cut)
+			if posts {
+				writing.Store(true)
+			}
+			if posts || writing.Load() && strings.HasPrefix(call, "oss GET "+records+test.cut) {
+				panic(http.ErrAbortHandler) // cuts the connection
+			}
+			return false
+		})
+		a := api.do(t, "POST", "/exports", order("imageId", b.images[0]), "Idempotency-Key", test.key)
+		p := a.problem(t)
+		for _, text := range test.says {
+			if !strings.Contains(p.Detail, text) {
+				t.Errorf("%s: %q does not say %q", test.name, p.Detail, text)
+			}
 		}
-		return false
-	})
-	a := api.do(t, "POST", "/exports", order("imageId", b.images[0]))
-	if p := a.problem(t); p.Status != 503 || a.header["Retry-After"] != "" || !strings.Contains(p.Detail, "GET /exports?imageId="+b.images[0]) {
-		t.Errorf("%v %+v", a.header, p)
+		if p.Status != 503 || (a.header["Retry-After"] != "") != test.again || strings.Contains(p.Detail, retry) != test.again {
+			t.Errorf("%s: %v %+v", test.name, a.header, p)
+		}
+		b.meddle(nil)
+		if !test.again {
+			continue
+		}
+		// What is said is so.
+		var ids []string
+		for range 2 {
+			var sum ExportSummary
+			api.do(t, "POST", "/exports", order("imageId", b.images[0]), "Idempotency-Key", test.key).into(t, &sum)
+			ids = append(ids, sum.ID)
+		}
+		if ids[0] == "" || ids[0] != ids[1] {
+			t.Errorf("%s: sent again, the order makes %v", test.name, ids)
+		}
+	}
+}
+
+// TestNotLanded is the table of what is said of a disk that can't be downloaded.
+func TestNotLanded(t *testing.T) {
+	t.Parallel()
+	disk := export.Disk{Role: export.System, Device: "/dev/xvda", SizeGiB: 1}
+	landed := &export.Landed{Device: disk.Device, Key: "k"}
+	const givenUp = "given up 24h0m0s after the cancel: task t-1 is Processing. Cancel what still runs; DELETE /exports/7kq3m9x2q4r8w removes the rest"
+	for _, test := range []struct {
+		name  string
+		lines []export.Line // behind the first
+		says  string
+		not   string
+	}{
+		{"it runs", nil, "has not landed; the export is requested. Try again later.", ""},
+		{"it failed", []export.Line{{State: export.Failed}}, "has not landed; the export is failed.", "Try again"},
+		{"it was canceled", []export.Line{{State: export.Canceling, Disk: landed}, {State: export.Canceled}}, "The export is canceled, and its objects have been removed.", ""},
+		{"nothing was there to remove", []export.Line{{State: export.Canceling}, {State: export.Canceled, Reason: "nothing had been submitted"}}, "The export is canceled: nothing had been submitted.", "removed"},
+		{"the cancel was given up", []export.Line{{State: export.Canceling, Disk: landed}, {State: export.Canceled, Reason: givenUp}}, "The export is canceled: " + givenUp + ".", "have been removed"},
+		{"what was left of that was deleted", []export.Line{{State: export.Canceling}, {State: export.Canceled, Reason: givenUp}, {State: export.Deleted}}, "The export is deleted, and its objects have been removed.", "given up"},
+	} {
+		lines := []export.Line{{State: export.Requested, Request: &export.Request{Disks: []export.Disk{disk}}}}
+		lines = append(lines, test.lines...)
+		for i := range lines {
+			lines[i].Seq = i + 1
+		}
+		x, err := export.New("7kq3m9x2q4r8w", lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = find(x, "xvda")
+		var p *problem
+		if !errors.As(err, &p) || p.Status != http.StatusConflict || p.Code != codeNotLanded {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		if !strings.Contains(p.Detail, test.says) || test.not != "" && strings.Contains(p.Detail, test.not) {
+			t.Errorf("%s: %s", test.name, p.Detail)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/function"
+	"ecs-image-export/shared/oss"
 	"ecs-image-export/shared/record"
 )
 
@@ -94,10 +95,12 @@ func (s *server) first(ctx context.Context, i *idempotent) (x *export.Export, er
 	}
 	log, err := s.tracker.Records.Load(ctx, i.claim.ID)
 	begun := err == nil
-	if err != nil && !errors.Is(err, record.ErrNotFound) {
-		return nil, err
-	}
 	switch {
+	case err != nil && !errors.Is(err, record.ErrNotFound):
+		if unanswered(err) {
+			return nil, err
+		}
+		return nil, unreadable(ctx, err)
 	case begun && log.Abandoned():
 		// Its caller never got an answer, and nothing was exported.
 		i.stands = false
@@ -107,32 +110,48 @@ func (s *server) first(ctx context.Context, i *idempotent) (x *export.Export, er
 			fmt.Sprintf("This Idempotency-Key came with another order at %s. Take a new key for a new order.", i.claim.At.Format(time.RFC3339)),
 			finding{Location: "header.Idempotency-Key", Message: "stands for another order; send a new one"})
 	case begun && log.Request.Claim != i.digest:
-		return nil, fmt.Errorf("export %s was not begun for claim %s", log.ID, i.digest)
+		return nil, unreadable(ctx, fmt.Errorf("export %s was not begun for claim %s", log.ID, i.digest))
 	case begun:
 		return &log.Export, nil
 	}
 	return nil, nil
 }
 
-// claim makes the order's key stand for an export. Where somebody else is faster,
-// it is theirs, and x is the export if it has begun.
+// claim makes the order's key stand for an export that has one of its caller's
+// places: an order that there is no place for leaves the key for any other. Where
+// somebody else is faster, the key is theirs, and x is the export if it has begun.
+// Who dies in between, or does not learn whether the key was claimed, leaves a place
+// that the next try finds by the key.
 func (s *server) claim(ctx context.Context, i *idempotent) (x *export.Export, err error) {
 	const rounds = 5
 	for range rounds {
 		if i.stands {
-			return nil, nil
-		}
-		now := s.tracker.Now()
-		i.claim, err = s.tracker.Records.SetClaim(ctx, i.key, i.claim, record.Claim{ID: export.NewID(now), Body: i.body, At: now})
-		if err == nil {
-			i.stands = true
-			return nil, nil
-		}
-		if !errors.Is(err, record.ErrLost) {
+			_, err = s.admit(ctx, i.claim.ID, "")
 			return nil, err
 		}
-		if x, err = s.first(ctx, i); x != nil || err != nil {
-			return x, err
+		now := s.tracker.Now()
+		var taken place
+		if taken, err = s.admit(ctx, export.NewID(now), i.digest); err == nil {
+			i.claim, err = s.tracker.Records.SetClaim(ctx, i.key, i.claim, record.Claim{ID: taken.ID, Body: i.body, At: now})
+		}
+		full := isFull(err)
+		switch {
+		case err == nil:
+			i.stands = true
+			return nil, nil
+		case !full && !errors.Is(err, record.ErrLost):
+			return nil, err
+		}
+		// The same order came at the same time, and may have the last place.
+		x, look := s.first(ctx, i)
+		if i.claim.ID != "" && i.claim.ID != taken.ID {
+			s.giveBack(ctx, taken)
+		}
+		if x != nil || look != nil {
+			return x, look
+		}
+		if full && !i.stands {
+			return nil, err
 		}
 	}
 	return nil, err
@@ -151,18 +170,37 @@ func (s *server) once(ctx context.Context, i *idempotent, prefix string, r expor
 		case errors.As(err, &p):
 			return export.Export{}, p
 		case err != nil:
-			return export.Export{}, unavailable(ctx, "The Idempotency-Key could not be recorded, and nothing was submitted. Send the order again with the same key.", err)
+			return export.Export{}, unclaimed(ctx, err)
 		case x != nil:
 			return s.again(ctx, *x)
 		}
-		made, err := s.begin(ctx, i.claim.ID, prefix, r)
-		if err != nil || !made.Abandoned() {
-			return made, err
+		f, err := s.tracker.BeginAs(ctx, i.claim.ID, prefix, r)
+		if err != nil {
+			return export.Export{}, unrecorded(ctx, r, err)
+		}
+		if !f.Abandoned() {
+			return s.begun(ctx, f), nil
 		}
 		i.stands = false // the sweep was faster
 	}
 	return export.Export{}, unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again with the same key.",
 		fmt.Errorf("the exports of claim %s were abandoned", i.digest))
+}
+
+// unclaimed is the answer where a key could not be claimed, or may have been.
+func unclaimed(ctx context.Context, err error) *problem {
+	if errors.Is(err, oss.ErrUnsettled) {
+		return unavailable(ctx, "It is not known whether the Idempotency-Key was recorded; nothing was submitted. Send the order again with the same key, which is safe: it makes one export at most.", err)
+	}
+	return unavailable(ctx, "The Idempotency-Key could not be recorded, and nothing was submitted. Send the order again with the same key.", err)
+}
+
+// withKey ends the advice to send an order again.
+func withKey(i *idempotent) string {
+	if i == nil {
+		return ""
+	}
+	return " with the same Idempotency-Key"
 }
 
 // again answers an order with the export that was made for it. If whoever made it

@@ -131,11 +131,21 @@ func FuzzIdempotencyKey(f *testing.F) {
 	})
 }
 
-// TestIdempotencyAtOnce wants one export of all that are sent at once with a key.
+// TestIdempotencyAtOnce wants one export of all that are sent at once with a key,
+// however few its caller may have open, and one place of the caller's taken.
 func TestIdempotencyAtOnce(t *testing.T) {
 	t.Parallel()
+	for _, limit := range []int{0, 1, 2, 5} {
+		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) {
+			t.Parallel()
+			idempotentAtOnce(t, limit)
+		})
+	}
+}
+
+func idempotentAtOnce(t *testing.T, limit int) {
 	b := newBench(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Hour})
-	b.config.CallerOpenExports = 2
+	b.config.CallerOpenExports = limit
 	var mu sync.Mutex
 	ids, refused := map[string]int{}, map[string]int{}
 	var group sync.WaitGroup
@@ -165,6 +175,9 @@ func TestIdempotencyAtOnce(t *testing.T) {
 	}
 	if entries, _, err := b.tracker.Records.List(t.Context(), record.All, "", 10); err != nil || len(entries) != 1 {
 		t.Errorf("%d logs, %v", len(entries), err)
+	}
+	if places := b.places(t, limit); len(places) != min(limit, 1) {
+		t.Errorf("the caller's places are of %v", places)
 	}
 }
 

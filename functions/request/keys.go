@@ -16,17 +16,22 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
-	// keysFresh is how old the keys of a URL get before they are fetched again,
-	// and keysUsable how old they may be while the URL does not answer.
-	keysFresh  = 15 * time.Minute
-	keysUsable = 24 * time.Hour
+	// keysRenew is how old the keys of a URL get before they are fetched again, which
+	// nobody waits for. Where nothing came of that until they are as old as keysFresh,
+	// callers wait for it, but no longer than keysPatience; keysUsable is how old they
+	// may be while the URL does not answer.
+	keysRenew    = 10 * time.Minute
+	keysFresh    = 15 * time.Minute
+	keysPatience = time.Second
+	keysUsable   = 24 * time.Hour
 	// keysPause is the least time between two fetches: anybody can send tokens
 	// that name keys which do not exist.
 	keysPause = 30 * time.Second
-	// keysTimeout is for one fetch, which a caller waits for.
+	// keysTimeout is for one fetch. Who has no key to go on with waits for it.
 	keysTimeout = 5 * time.Second
 
 	maxKeys     = 100
@@ -34,7 +39,8 @@ const (
 	minRSA      = 2048    // bits
 )
 
-// errNoKeys means that tokens can't be checked now, whoever sends them.
+// errNoKeys means that a token can't be checked now: its key is not at hand and can't
+// be fetched.
 var errNoKeys = errors.New("the issuer's keys can't be fetched")
 
 // key is a public key of the issuer. It is good for one algorithm, whatever a
@@ -45,23 +51,24 @@ type key struct {
 	public    any
 }
 
-// keySet is the public keys of the issuer: given with the configuration, or
-// fetched from a URL when they are needed. It is not refreshed in the background,
-// because an instance is frozen between two events.
+// keySet is the public keys of the issuer: given with the configuration, or fetched
+// from a URL when they are needed. Nothing renews them on its own, because an instance
+// is frozen between two events: a call that finds them old does.
 type keySet struct {
-	url    string // blank: the keys never change
-	client *http.Client
-	now    func() time.Time
+	url     string // blank: the keys never change
+	client  *http.Client
+	now     func() time.Time
+	fetches singleflight.Group
 
-	mu             sync.Mutex
+	mu             sync.Mutex // never held while anybody waits
 	keys           []key
 	fetched, tried time.Time
+	failed         error // of the last fetch
 }
 
 // fetchedKeys are the keys behind a URL.
 func fetchedKeys(url string) *keySet {
 	return &keySet{url: url, now: time.Now, client: &http.Client{
-		Timeout: keysTimeout,
 		// A connection would be dead by the next fetch.
 		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
 		// The configuration names who is trusted, and nobody else does.
@@ -84,58 +91,96 @@ func givenKeys(document string) (*keySet, error) {
 // find returns the keys that a token with this header may be signed with, none if
 // the issuer has no such key. The error is errNoKeys.
 func (s *keySet) find(ctx context.Context, id string, algorithm jose.SignatureAlgorithm) ([]key, error) {
-	s.mu.Lock() // also while keys are fetched: the others would only fetch them too
-	defer s.mu.Unlock()
-	if s.url == "" {
-		return s.match(id, algorithm), nil
+	found, age := s.match(id, algorithm)
+	if s.url == "" || len(found) > 0 && age < keysRenew {
+		return found, nil
 	}
-	var failed error
-	if s.now().Sub(s.fetched) >= keysFresh {
-		failed = s.fetch(ctx)
+	if len(found) > 0 && age < keysFresh {
+		s.begin(ctx)
+		return found, nil
 	}
-	found := s.match(id, algorithm)
-	if len(found) == 0 {
-		// The issuer may have a new key since.
-		failed = errors.Join(failed, s.fetch(ctx))
-		found = s.match(id, algorithm)
+	usable := len(found) > 0 && age < keysUsable
+	if usable {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, keysPatience)
+		defer cancel()
 	}
-	if s.now().Sub(s.fetched) >= keysUsable {
-		return nil, errors.Join(errNoKeys, failed)
+	switch err := s.renew(ctx); {
+	case err == nil:
+		found, _ = s.match(id, algorithm)
+	case !usable:
+		return nil, errors.Join(errNoKeys, err)
 	}
 	return found, nil
 }
 
-func (s *keySet) match(id string, algorithm jose.SignatureAlgorithm) (found []key) {
+// match returns the keys of an id and an algorithm, and the age of all.
+func (s *keySet) match(id string, algorithm jose.SignatureAlgorithm) (found []key, age time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, k := range s.keys {
 		if k.algorithm == algorithm && (id == "" || k.id == id) {
 			found = append(found, k)
 		}
 	}
-	return found
+	return found, s.now().Sub(s.fetched)
 }
 
-// fetch gets the keys anew, unless somebody did a moment ago. On an error those
-// that there are stay.
-func (s *keySet) fetch(ctx context.Context) error {
-	if s.now().Sub(s.tried) < keysPause {
-		return nil
+// renew waits until the keys are fetched anew, while ctx lives.
+func (s *keySet) renew(ctx context.Context) (err error) {
+	// A fetch under way may be one that the instance was frozen with, and fail for
+	// that. The next is a new one, if it is not too early.
+	for range 2 {
+		select {
+		case done := <-s.begin(ctx):
+			if err = done.Err; err == nil {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	s.tried = s.now()
+	return err
+}
+
+// begin has the keys fetched, by a fetch that is under way or by a new one. It goes
+// on when the caller's call has ended, for others wait for it.
+func (s *keySet) begin(ctx context.Context) <-chan singleflight.Result {
+	return s.fetches.DoChan(s.url, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
+		defer cancel()
+		return nil, s.fetch(ctx)
+	})
+}
+
+// fetch gets the keys anew. If somebody did a moment ago, what came of that stands. On
+// an error the keys that there are stay.
+func (s *keySet) fetch(ctx context.Context) error {
+	s.mu.Lock()
+	if s.now().Sub(s.tried) < keysPause {
+		defer s.mu.Unlock()
+		return s.failed
+	}
+	began := s.now()
+	s.tried = began
+	s.mu.Unlock()
 	document, err := s.get(ctx)
 	var keys []key
 	var ignored []error
 	if err == nil {
 		keys, ignored, err = parseKeys(document)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err != nil {
-		err = fmt.Errorf("fetch keys from %s: %w", s.url, err)
-		slog.WarnContext(ctx, "keys", "error", err, "age", s.now().Sub(s.fetched).String())
-		return err
+		s.failed = fmt.Errorf("fetch keys from %s: %w", s.url, err)
+		slog.WarnContext(ctx, "keys", "error", s.failed, "age", s.now().Sub(s.fetched).String())
+		return s.failed
 	}
 	for _, reason := range ignored {
 		slog.WarnContext(ctx, "a key is ignored", "url", s.url, "reason", reason)
 	}
-	s.keys, s.fetched = keys, s.now()
+	s.keys, s.fetched, s.failed = keys, began, nil
 	return nil
 }
 

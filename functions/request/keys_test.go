@@ -92,9 +92,9 @@ func TestRotation(t *testing.T) {
 
 	alone := keysOf(next)
 	server.document.Store(&alone)
-	*clock = clock.Add(keysFresh - time.Second)
+	*clock = clock.Add(keysRenew - time.Second)
 	check("the keys are kept", old, 3, "")
-	*clock = clock.Add(time.Second)
+	*clock = clock.Add(keysFresh - keysRenew + time.Second)
 	check("and fetched again: the old one is gone", old, 4, "does not publish")
 	check("the new one stays", next, 4, "")
 

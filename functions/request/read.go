@@ -105,6 +105,11 @@ func (s *server) read(ctx context.Context, id string, load func() error) error {
 	case unanswered(err):
 		return unavailable(ctx, "The records of exports can't be read at the moment. Try again.", err)
 	}
+	return unreadable(ctx, err)
+}
+
+// unreadable is the answer where what is on record can't be.
+func unreadable(ctx context.Context, err error) *problem {
 	function.Note(ctx, slog.String("error", err.Error()))
 	return newProblem(http.StatusInternalServerError, codeUnreadable,
 		"The record of this export makes no sense. The log of the function says where; somebody must look at it.")

@@ -52,9 +52,8 @@ func (x Export) stopping(s Seen, p Policy, now time.Time) Action {
 	if s.Task == nil {
 		return Ask{AskTask}
 	}
-	visible := x.Attempt == nil || now.Sub(x.Attempt.Until) > p.VanishedAfter
 	switch {
-	case s.Task.Status == TaskGone && !visible:
+	case s.Task.Status == TaskGone && !now.After(x.Shown(p)):
 		// Not to be seen yet. CancelTask may know it all the same.
 	case s.Task.Status.Ended():
 		return nil
@@ -86,25 +85,55 @@ func (x Export) stopUnknown(s Seen, p Policy, now time.Time) Action {
 	if task, reason := x.adopt(s); task != nil {
 		return Append{[]Line{{State: Canceling, Task: &Task{ID: task.ID, CreatedAt: task.CreatedAt}, Reason: reason}}}
 	}
-	if x.Attempt != nil {
-		if free := x.Attempt.Until.Add(p.ClockSkew); !now.After(free) {
-			return Wait{max(free.Sub(now), p.LookMin)}
-		}
+	if free := x.free(p); !now.After(free) {
+		return Wait{max(free.Sub(now), p.LookMin)}
 	}
 	// It may be ours, or somebody's of the console: that is for its end to show.
-	if task := running(s.Candidates); task != nil {
-		if s.left() && !x.clearedBy(s.Writer) {
-			return Clear{} // what is under our prefix is ours whoever the task belongs to, and it can't go on without
-		}
-		return x.lookAgain(p, now, fmt.Sprintf("task %s of the image runs, and ECS does not tell whose it is", task.ID))
+	task, hidden := running(s.Candidates), x.Shown(p).Sub(now)
+	if task == nil && hidden < 0 {
+		return nil
 	}
-	return nil
+	if s.left() && !x.clearedBy(s.Writer) {
+		return Clear{} // what is under our prefix is ours whoever the task belongs to, and it can't go on without
+	}
+	if task == nil {
+		return Wait{max(p.LookMin, min(hidden, x.pause(p, now)))}
+	}
+	return x.lookAgain(p, now, fmt.Sprintf("task %s of the image runs, and ECS does not tell whose it is", task.ID))
+}
+
+// free is when by every clock nobody calls ExportImage for the latest attempt any
+// more.
+func (x Export) free(p Policy) time.Time { return x.attemptEnd().Add(p.ClockSkew) }
+
+// Shown is when a task that came of the latest attempt is to be seen if it ever is.
+func (x Export) Shown(p Policy) time.Time {
+	return x.attemptEnd().Add(max(p.ClockSkew, p.VanishedAfter))
+}
+
+// MayHaveMade says whether a task that ECS created then, by its own clock and to the
+// minute, can have come of an attempt of this export.
+func (x Export) MayHaveMade(created time.Time, p Policy) bool {
+	switch {
+	case created.IsZero():
+		return true
+	case created.Before(x.CreatedAt.Add(-p.ClockSkew).Truncate(time.Minute)):
+		return false
+	}
+	return x.State.Waits() || !created.After(x.Shown(p))
+}
+
+func (x Export) attemptEnd() time.Time {
+	if x.Attempt == nil {
+		return time.Time{}
+	}
+	return x.Attempt.Until
 }
 
 // clearing empties the bucket under the export's prefix and waits whether it
 // stays so: what was under way when the task ended may still arrive.
 func (x Export) clearing(s Seen, p Policy, now time.Time) Action {
-	if left := p.CancelGrace - now.Sub(x.EmptySince); !x.EmptySince.IsZero() && left > 0 {
+	if left := p.CancelGrace - now.Sub(x.EmptySince); !x.EmptySince.IsZero() && left > 0 && !s.left() {
 		return Wait{left}
 	}
 	if !s.Listed {
@@ -138,7 +167,12 @@ func (x Export) lookAgain(p Policy, now time.Time, why string) Action {
 	if now.Sub(x.Since) > p.MaxAge {
 		return x.stopWaiting(p, why)
 	}
-	return Wait{between(p.LookMin, now.Sub(x.Since)/2, p.LookMax)}
+	return Wait{x.pause(p, now)}
+}
+
+// pause grows with the time that the current state has lasted.
+func (x Export) pause(p Policy, now time.Time) time.Duration {
+	return between(p.LookMin, now.Sub(x.Since)/2, p.LookMax)
 }
 
 // stopWaiting ends a cancel that can't be carried through, and tells a person what

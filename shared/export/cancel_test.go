@@ -65,7 +65,7 @@ func TestDecideCancel(t *testing.T) {
 			want: Append{[]Line{{State: Canceling, Task: &Task{ID: "t-9", CreatedAt: start}}}},
 		},
 		"submitting: a task that may be anybody's is left alone": {
-			log: unknown, seen: Seen{Candidates: []TaskSeen{anybodys}, Listed: true}, now: seconds(82), want: Wait{40 * time.Second},
+			log: unknown, seen: Seen{Candidates: []TaskSeen{anybodys}, Listed: true}, now: seconds(682), want: Wait{5 * time.Minute},
 		},
 		"submitting: its upload is ours if it lies under our prefix": {
 			log: unknown, seen: Seen{Candidates: []TaskSeen{anybodys}, Listed: true, Uploads: true}, now: seconds(82), want: Clear{},
@@ -73,11 +73,23 @@ func TestDecideCancel(t *testing.T) {
 		"submitting: and another upload": {
 			log: lines(unknown, clearedByMe), seen: Seen{Candidates: []TaskSeen{anybodys}, Listed: true, Uploads: true}, now: seconds(82), want: Wait{40 * time.Second},
 		},
+		"submitting: no call can come, but ECS may not show yet what came": {
+			log: unknown, seen: Seen{Candidates: none, Listed: true}, now: seconds(80), want: Wait{39 * time.Second},
+		},
+		"submitting: ECS may not show yet what came, for some seconds more": {
+			log: unknown, seen: Seen{Candidates: none, Listed: true}, now: seconds(580), want: Wait{35 * time.Second},
+		},
+		"submitting: ECS may not show yet what came, and it writes": {
+			log: unknown, seen: Seen{Candidates: none, Listed: true, Uploads: true}, now: seconds(80), want: Clear{},
+		},
 		"submitting: no call can come and none came": {
-			log: unknown, seen: Seen{Candidates: none, Listed: true}, now: seconds(80), want: Append{[]Line{empty}},
+			log: unknown, seen: Seen{Candidates: none, Listed: true}, now: seconds(616), want: Append{[]Line{empty}},
 		},
 		"submitting: an unknown task left something": {
-			log: unknown, seen: Seen{Candidates: none, Listed: true, Uploads: true}, now: seconds(80), want: Clear{},
+			log: unknown, seen: Seen{Candidates: none, Listed: true, Uploads: true}, now: seconds(616), want: Clear{},
+		},
+		"exporting, task unknown: ECS may not show it yet": {
+			log: []Line{requested, submitting, adopted, canceling}, seen: Seen{Candidates: none, Listed: true}, now: seconds(103), want: Wait{50 * time.Second},
 		},
 		"exporting, task unknown: look for it": {log: []Line{requested, submitting, adopted, canceling}, now: seconds(80), want: Ask{AskCandidates}},
 
@@ -131,6 +143,15 @@ func TestDecideCancel(t *testing.T) {
 		"nothing was there: look again later": {
 			log: lines(running, empty), seen: Seen{Task: task(TaskDeleted)}, now: seconds(54), want: Wait{100 * time.Second},
 		},
+		"nothing was there, and now an event tells of an object: look now": {
+			log: lines(running, empty), seen: Seen{Task: task(TaskDeleted), Objects: []Object{systemObject}}, now: seconds(54), want: Ask{AskObjects},
+		},
+		"nothing was there, an event told of an object, and it is there": {
+			log: lines(running, empty), seen: Seen{Task: task(TaskDeleted), Listed: true, Objects: []Object{systemObject}}, now: seconds(54), want: Clear{},
+		},
+		"nothing was there, and what an event told of is gone again": {
+			log: lines(running, empty), seen: Seen{Task: task(TaskDeleted), Listed: true}, now: seconds(54), want: Wait{100 * time.Second},
+		},
 		"nothing was there some time ago: look again": {
 			log: lines(running, empty), seen: Seen{Task: task(TaskDeleted)}, now: seconds(154), want: Ask{AskObjects},
 		},
@@ -142,6 +163,9 @@ func TestDecideCancel(t *testing.T) {
 		},
 		"after that it takes two such looks again": {
 			log: lines(running, empty, cleared), seen: Seen{Task: task(TaskDeleted), Listed: true}, now: seconds(200), want: Append{[]Line{empty}},
+		},
+		"a task shows up between the two looks, and has ended: two looks from then on": {
+			log: lines(unknown, empty, Line{State: Canceling, Task: &Task{ID: "t-1"}}), seen: Seen{Task: task(TaskDeleted), Listed: true}, now: seconds(900), want: Append{[]Line{empty}},
 		},
 		"no answer is to be had: ask all the same": {log: running, seen: Seen{Blind: "403"}, now: seconds(100), want: Ask{AskTask}},
 		"no answer is to be had for too long":      {log: running, seen: Seen{Blind: "403"}, now: start.Add(73 * time.Hour), want: done},
@@ -200,5 +224,54 @@ func TestKept(t *testing.T) {
 	}
 	if l := failed(Seen{Listed: true}); l.Reason != "" {
 		t.Errorf("no disk landed: %q", l.Reason)
+	}
+}
+
+// TestDoubt counts the attempts that may have made a task for all the log says.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	requested, deleted := Line{State: Requested}, Line{State: Deleted}
+	first, second := Line{State: Submitting, Attempt: &Attempt{Number: 1}}, Line{State: Submitting, Attempt: &Attempt{Number: 2}}
+	refused := Line{State: Failed, Failure: &Failure{Code: "X", Refused: true}}
+	tooOld := Line{State: Failed, Failure: &Failure{Code: CodeMaxAge}}
+	for name, c := range map[string]struct {
+		log  []Line
+		want int
+	}{
+		"refused":                    {[]Line{requested, first, refused}, 0},
+		"refused, and deleted since": {[]Line{requested, first, refused, deleted}, 0},
+		"the first is in doubt, the second is not": {[]Line{requested, first, second, refused}, 1},
+		"given up": {[]Line{requested, first, tooOld}, 1},
+	} {
+		if x := logOf(t, c.log...); x.Doubt != c.want {
+			t.Errorf("%s: %d attempts in doubt, want %d", name, x.Doubt, c.want)
+		}
+	}
+}
+
+// TestMayHaveMade wants a task to be taken for one of ours only where our calls
+// could have made it.
+func TestMayHaveMade(t *testing.T) {
+	t.Parallel()
+	seconds := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+	requested := Line{State: Requested}
+	submitting := Line{State: Submitting, Attempt: &Attempt{Number: 1, Until: seconds(15)}}
+	for name, c := range map[string]struct {
+		log     []Line
+		created time.Time
+		want    bool
+	}{
+		"an hour before":                                      {[]Line{requested, submitting}, seconds(-3600), false},
+		"in the minute before, by ECS's clock":                {[]Line{requested, submitting}, start.Add(-time.Minute), true},
+		"at a time that ECS does not tell":                    {[]Line{requested, submitting}, time.Time{}, true},
+		"at once":                                             {[]Line{requested, submitting}, start, true},
+		"while another attempt may come":                      {[]Line{requested, submitting, {State: Queued}}, seconds(3600), true},
+		"late, but no later than a task is to be seen":        {[]Line{requested, submitting, {State: Canceling}}, seconds(600), true},
+		"once no call could come any more":                    {[]Line{requested, submitting, {State: Canceling}}, seconds(700), false},
+		"once no call could come any more, the export failed": {[]Line{requested, submitting, {State: Failed}}, seconds(700), false},
+	} {
+		if got := logOf(t, c.log...).MayHaveMade(c.created, policy); got != c.want {
+			t.Errorf("created %s: %v, want %v", name, got, c.want)
+		}
 	}
 }

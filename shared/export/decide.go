@@ -6,34 +6,6 @@ import (
 	"time"
 )
 
-// Policy holds the intervals and limits that a deployment chooses.
-type Policy struct {
-	// LookMin and LookMax bound the time between two looks at an export.
-	LookMin, LookMax time.Duration
-	// SubmitTimeout is how long a claim to call ExportImage lasts, ClockSkew
-	// how much later everybody else may believe that it has ended.
-	SubmitTimeout, ClockSkew time.Duration
-	// VanishedAfter is how long after the submission a task that ECS does not
-	// know is taken for vanished rather than not yet visible.
-	VanishedAfter time.Duration
-	// ArrivalGrace is how long after its task finished a disk object may stay
-	// away before the export fails.
-	ArrivalGrace time.Duration
-	// CancelGrace is how long after a look that found nothing of a canceled
-	// export another must find nothing too. No function lives so long, not by
-	// the slowest clock, and ECS writes nothing of an ended task so late.
-	CancelGrace time.Duration
-	// MaxAge ends an export that nothing else ends, and a cancel too. It counts from when the
-	// export left the queue, MaxQueued from its arrival while it is in it.
-	MaxAge, MaxQueued time.Duration
-	// QueueWait is the time between two looks at an export that waits, and
-	// between two calls against a weekly quota.
-	QueueWait time.Duration
-	// Tasks is how many tasks this deployment lets run at once; 0 leaves that to
-	// ECS.
-	Tasks int
-}
-
 // maxAttempts bounds the submissions of one export. Each follows one whose fate
 // stayed unknown and of which ECS shows no trace.
 const maxAttempts = 5
@@ -47,136 +19,6 @@ const (
 	CodeMaxAge       = "MaxAgeExceeded"
 	CodeMaxQueued    = "MaxQueuedExceeded"
 )
-
-// Question is something to look at before deciding.
-type Question int
-
-// The questions, with the field of Seen that the answer goes into.
-const (
-	AskTask       Question = iota + 1 // Seen.Task: the task that the log names
-	AskFailure                        // Seen.Task.Failure: why that task failed
-	AskCandidates                     // Seen.Candidates: tasks of the image that may be ours
-	AskObjects                        // Seen.Objects, Listed, Uploads: what lies under the prefix
-	AskQueue                          // Seen.Queue: who waits
-	AskImage                          // Seen.ImageBusy: whether any task of the image runs
-	AskSlot                           // Seen.Slot: take one of the deployment's slots
-)
-
-// Seen is what one step has found out so far. The zero value has seen nothing.
-type Seen struct {
-	// Writer is the nonce under which this step appends.
-	Writer string
-	// Task is the task that the log names.
-	Task *TaskSeen
-	// Candidates are the image's export tasks that were created since the
-	// first attempt to submit; nil means not asked.
-	Candidates []TaskSeen
-	// Objects are objects under the export's prefix, with their CRC-64 where
-	// the log does not have it yet. Listed says that they are all there are,
-	// Uploads that unfinished multipart uploads lie there too.
-	Objects []Object
-	Listed  bool
-	Uploads bool
-	// Submission is the answer to our own call of ExportImage.
-	Submission *Submission
-	// Queue is who waits; nil means not asked. ImageBusy says that a task of the
-	// image runs, Slot that the deployment's limit leaves this export a task.
-	Queue     *Queue
-	ImageBusy *bool
-	Slot      *bool
-	// StopAsked is the answer to our own call of CancelTask, Cleared what this
-	// step removed from the bucket.
-	StopAsked *StopAsked
-	Cleared   *Cleared
-	// Blind is why the cloud refuses an answer or the manifest: a permission
-	// or the bucket is gone. Only a person can mend that.
-	Blind string
-	// Manifest says that the manifest of this log lies beside the disks.
-	Manifest bool
-}
-
-// TaskStatus is a task's status as DescribeTasks names it, or TaskGone.
-type TaskStatus string
-
-// The statuses of a task. ECS calls a canceled task Deleted; TaskGone is ours
-// for a task that ECS does not know.
-const (
-	TaskWaiting    TaskStatus = "Waiting"
-	TaskProcessing TaskStatus = "Processing"
-	TaskPaused     TaskStatus = "Paused"
-	TaskFinished   TaskStatus = "Finished"
-	TaskFailed     TaskStatus = "Failed"
-	TaskDeleted    TaskStatus = "Deleted"
-	TaskGone       TaskStatus = "gone"
-)
-
-// Ended says whether the task will not change any more.
-func (s TaskStatus) Ended() bool {
-	return s == TaskFinished || s == TaskFailed || s == TaskDeleted || s == TaskGone
-}
-
-// TaskSeen is a task as ECS describes it now.
-type TaskSeen struct {
-	Task
-	Status TaskStatus
-	// Ours says that the task names an object under our prefix: proof that our
-	// call of ExportImage made it.
-	Ours bool
-	// Failure is why a failed task failed; nil means not asked.
-	Failure *Failure
-}
-
-// Object is an object in the bucket.
-type Object struct {
-	Key          string
-	Size         int64
-	ETag         string
-	CRC64        string
-	LastModified time.Time
-}
-
-// Submission is the outcome of one call of ExportImage: a task, a refusal, or
-// neither where the outcome is unknown.
-type Submission struct {
-	TaskID string
-	// Refused is a definite no: nothing was started.
-	Refused *Failure
-	// Busy is a refusal because the image is being exported already. The
-	// running task may be ours, from an attempt whose answer was lost.
-	Busy bool
-	// Limit is what the refusal says to wait for; 0 if waiting is no use.
-	Limit Limit
-}
-
-// Action is what to do next: one of Ask, Submit, Append, PutManifest, CancelTask,
-// Clear, Wait and Done.
-type Action interface{ action() }
-
-// Ask wants the answer to a question before it can decide.
-type Ask struct{ Question Question }
-
-// Submit calls ExportImage, which must not start after Until.
-type Submit struct{ Until time.Time }
-
-// Append adds lines to the log, in one piece or not at all. Their Seq, Time and
-// Nonce are for the writer to fill in.
-type Append struct{ Lines []Line }
-
-// PutManifest puts the manifest beside the disk objects.
-type PutManifest struct{}
-
-// Wait has nothing to do for now.
-type Wait struct{ For time.Duration }
-
-// Done has nothing to do ever again.
-type Done struct{}
-
-func (Ask) action()         {}
-func (Submit) action()      {}
-func (Append) action()      {}
-func (PutManifest) action() {}
-func (Wait) action()        {}
-func (Done) action()        {}
 
 // Decide says what to do next about an export, given what this step has seen.
 // It never decides on what it has not seen; it asks.
@@ -231,7 +73,9 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 			// busy image is somebody else's export.
 			return x.refused(*sub, p, now)
 		case sub != nil && sub.Refused != nil && !sub.Busy:
-			return Append{[]Line{{State: Failed, Failure: sub.Refused}}}
+			failure := *sub.Refused
+			failure.Refused = true
+			return Append{[]Line{{State: Failed, Failure: &failure}}}
 		}
 	}
 	if s.Candidates == nil {
@@ -246,8 +90,11 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 	if now.Sub(x.Started) > p.MaxAge {
 		return x.tooOld(s, p)
 	}
+	if sub := s.Submission; x.AttemptNonce == s.Writer && sub != nil && sub.Busy && running(s.Candidates) == nil {
+		return x.refused(*sub, p, now) // by a task that ECS does not show yet: maybe our last one
+	}
 	// The claimant may still call until its claim has ended by every clock.
-	if free := x.Attempt.Until.Add(p.ClockSkew); !now.After(free) {
+	if free := x.free(p); !now.After(free) {
 		return Wait{max(free.Sub(now), p.LookMin)}
 	}
 	// While any export of the image runs, ECS would refuse another; and the
@@ -262,6 +109,9 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 		return Wait{x.nextLook(p, now)}
 	}
 	if x.Attempt.Number >= maxAttempts {
+		if !now.After(x.Shown(p)) {
+			return Wait{x.nextLook(p, now)}
+		}
 		return x.fail(s, CodeUnconfirmed, fmt.Sprintf(
 			"ExportImage was called %d times and gave no clear answer, and ECS shows no task of this export. Submit the export again; if it fails again, look at the service health of ECS in %s.",
 			x.Attempt.Number, x.Request.RegionID))
@@ -351,7 +201,15 @@ func (x Export) identify(s Seen, p Policy, now time.Time) Action {
 		return Append{[]Line{{State: Exporting, Task: &Task{ID: task.ID, CreatedAt: task.CreatedAt}, Reason: reason}}}
 	}
 	if running(s.Candidates) == nil && !s.Uploads {
-		if len(x.absent(s.Objects)) == 0 || now.Sub(x.Since) > p.VanishedAfter {
+		shown := now.After(x.Shown(p)) && now.Sub(x.Since) > p.VanishedAfter
+		switch {
+		case len(x.absent(s.Objects)) == 0:
+			return x.vanished(s)
+		case shown && len(s.Candidates) == 1:
+			// A task of ours wrote here, and no other can have.
+			task := s.Candidates[0].Task
+			return Append{[]Line{{State: Exporting, Task: &Task{ID: task.ID, CreatedAt: task.CreatedAt}, Reason: "adopted: no other task of the image can have come of this export"}}}
+		case shown:
 			return x.vanished(s)
 		}
 	}
@@ -382,7 +240,7 @@ func (x Export) exported(s Seen, p Policy, now time.Time) Action {
 			return x.fail(s, CodeDiskMissing, fmt.Sprintf("The task finished, but %s did not arrive in bucket %s within %v.%s Check whether somebody deletes objects there, then submit the export again.",
 				names(absent), x.Request.Bucket, p.ArrivalGrace, x.strangers(s.Objects)))
 		}
-		return Wait{between(p.LookMin, now.Sub(x.Since)/2, p.LookMax)}
+		return Wait{x.pause(p, now)}
 	}
 	if !s.Manifest {
 		return PutManifest{}

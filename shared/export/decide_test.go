@@ -67,6 +67,7 @@ func TestDecide(t *testing.T) {
 	none := []TaskSeen{}
 	runs := TaskSeen{Task: Task{ID: "t-9", CreatedAt: start}, Status: TaskProcessing}
 	ours := TaskSeen{Task: Task{ID: "t-9", CreatedAt: start}, Status: TaskFinished, Ours: true}
+	canceled := TaskSeen{Task: Task{ID: "t-9", CreatedAt: start}, Status: TaskDeleted}
 	task := func(s TaskStatus) *TaskSeen { return &TaskSeen{Task: Task{ID: "t-1"}, Status: s} }
 	seconds := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
 
@@ -104,11 +105,20 @@ func TestDecide(t *testing.T) {
 		},
 		"my call was refused": {
 			log: []Line{requested, mine}, seen: Seen{Submission: &Submission{Refused: &Failure{Code: "InvalidOSSPrefix.Malformed"}}}, now: seconds(5),
-			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: "InvalidOSSPrefix.Malformed"}}}},
+			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: "InvalidOSSPrefix.Malformed", Refused: true}}}},
 		},
 		"my second call met a busy image: that may be my first": {
 			log: []Line{requested, submitting, {State: Submitting, Nonce: "me", Attempt: &Attempt{2, seconds(100)}}}, seen: Seen{Submission: busy}, now: seconds(90),
 			want: Ask{AskCandidates},
+		},
+		"my second call met a busy image, and no task is to be seen: it started nothing": {
+			log:  []Line{requested, submitting, {State: Submitting, Nonce: "me", Attempt: &Attempt{2, seconds(100)}}},
+			seen: Seen{Submission: busy, Candidates: none, Listed: true}, now: seconds(90),
+			want: Append{[]Line{{State: Queued, Delay: &Delay{Code: CodeImageBusy, Message: "busy", Next: seconds(390), Refused: true}}}},
+		},
+		"my second call met a busy image, and a task is to be seen: wait for proof": {
+			log:  []Line{requested, submitting, {State: Submitting, Nonce: "me", Attempt: &Attempt{2, seconds(100)}}},
+			seen: Seen{Submission: busy, Candidates: []TaskSeen{runs}, Listed: true}, now: seconds(90), want: Wait{70 * time.Second},
 		},
 		"my call was lost: look": {
 			log: []Line{requested, mine}, seen: Seen{Submission: &Submission{}}, now: seconds(5), want: Ask{AskCandidates},
@@ -129,9 +139,13 @@ func TestDecide(t *testing.T) {
 		"another's claim that has run out, a task without proof runs: wait": {
 			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true, Queue: &Queue{}}, now: seconds(80), want: Wait{20 * time.Second},
 		},
+		"the fifth claim has run out: its task may not be shown yet": {
+			log:  []Line{requested, {State: Submitting, Attempt: &Attempt{5, seconds(15)}}},
+			seen: Seen{Candidates: none, Listed: true}, now: seconds(80), want: Wait{20 * time.Second},
+		},
 		"the fifth claim has run out: give up": {
 			log:  []Line{requested, {State: Submitting, Attempt: &Attempt{5, seconds(15)}}},
-			seen: Seen{Candidates: none, Listed: true}, now: seconds(80),
+			seen: Seen{Candidates: none, Listed: true}, now: seconds(616),
 			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeUnconfirmed}}}},
 		},
 		"a task writes under our prefix: adopt it": {
@@ -163,6 +177,17 @@ func TestDecide(t *testing.T) {
 		},
 		"task unknown for long, none runs, a disk is missing": {
 			log: []Line{requested, submitting, adopted, system}, seen: Seen{Candidates: none, Listed: true, Objects: []Object{systemObject}}, now: seconds(700),
+			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeTaskVanished}}}},
+		},
+		"task unknown, the only one that there was has ended: others may not be shown yet": {
+			log: []Line{requested, submitting, adopted}, seen: Seen{Candidates: []TaskSeen{canceled}, Listed: true}, now: seconds(100), want: Wait{25 * time.Second},
+		},
+		"task unknown, the only one that there was has ended: it is ours, whatever became of it": {
+			log: []Line{requested, submitting, adopted}, seen: Seen{Candidates: []TaskSeen{canceled}, Listed: true}, now: seconds(700),
+			want: Append{[]Line{{State: Exporting, Task: &Task{ID: "t-9", CreatedAt: start}}}},
+		},
+		"task unknown, one of two that there were": {
+			log: []Line{requested, submitting, adopted}, seen: Seen{Candidates: []TaskSeen{canceled, canceled}, Listed: true}, now: seconds(700),
 			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeTaskVanished}}}},
 		},
 		"exporting: ask about the task": {

@@ -116,6 +116,9 @@ type Failure struct {
 	Code      string `json:"code"`
 	Message   string `json:"message"`
 	RequestID string `json:"requestId,omitempty"`
+	// Refused says that it is ECS's answer to the latest attempt, which therefore
+	// started nothing.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // Export is a log with what its lines add up to.
@@ -192,6 +195,7 @@ func (x Export) With(l Line) (Export, error) {
 		// log shows both.
 		if x.Task.ID == "" {
 			x.Task.ID = t.ID
+			x.EmptySince = time.Time{} // what it wrote may come yet
 		}
 		if !t.CreatedAt.IsZero() {
 			x.Task.CreatedAt = t.CreatedAt
@@ -215,6 +219,9 @@ func (x Export) With(l Line) (Export, error) {
 	}
 	if l.Failure != nil {
 		x.Failure = l.Failure
+		if l.Failure.Refused {
+			x.Doubt--
+		}
 	}
 	x.Lines = append(slices.Clip(x.Lines), l)
 	return x, nil

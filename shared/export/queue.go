@@ -141,11 +141,22 @@ func (s State) Waits() bool { return s == Requested || s == Queued || s == Submi
 // Busy says whether an export in this state may have a task that runs.
 func (s State) Busy() bool { return s == Submitting || s == Exporting || s == Canceling }
 
+// NeedsSlot says whether an export may have a task that runs. One that waits may:
+// of an attempt in doubt, which ECS does not show yet, or does among the candidates.
+func (x Export) NeedsSlot(candidates func() ([]TaskSeen, error), p Policy, now time.Time) (bool, error) {
+	doubtful := x.State == Queued && x.Doubt > 0
+	if !doubtful || !now.After(x.Shown(p)) {
+		return doubtful || x.State.Busy(), nil
+	}
+	tasks, err := candidates()
+	return running(tasks) != nil, err
+}
+
 // Moved says what the queue has to learn of an export that went on from a state:
-// that it left the queue, and that its task runs no more, if it may have had one:
-// the end of an export that was never submitted leaves ECS as full as before.
+// that it left the queue, and that its task, or its slot for one, is free again: the
+// end of an export that was never submitted leaves ECS as full as before.
 func (x Export) Moved(before State) (left, ended bool) {
-	submitted := x.Task.ID != "" || x.Doubt > 0
+	submitted := x.Task.ID != "" || x.Doubt > 0 || before == Submitting
 	return before.Waits() && !x.State.Waits(), submitted && before.Busy() && !x.State.Waits() && !x.State.Busy()
 }
 
@@ -178,6 +189,9 @@ func (x Export) turn(s Seen, p Policy, now time.Time) Action {
 		}
 		return x.lineUp(s, between(p.LookMin, x.Delay.Next.Sub(now), p.QueueWait), *x.Delay)
 	}
+	if d := x.Delay; x.State == Queued && d != nil && d.Refused && d.Weekly() && now.Before(d.Next) && !q.Holds(now) {
+		return Hold{*d} // who was refused died before it could hold the others
+	}
 	me, place := q.Find(x.ID)
 	before := q.Waiting
 	if place >= 0 {
@@ -192,6 +206,11 @@ func (x Export) turn(s Seen, p Policy, now time.Time) Action {
 		})
 	}
 	if me.ImageID != "" {
+		if x.Doubt > 0 {
+			if act := x.doubts(s, p, now); act != nil {
+				return act // the task that it waits for may be its own
+			}
+		}
 		switch {
 		case s.ImageBusy == nil:
 			return Ask{AskImage}

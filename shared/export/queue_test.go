@@ -56,7 +56,7 @@ func TestDecideQueue(t *testing.T) {
 	turn := Delay{Code: CodeOthersWait, Next: seconds(1205)}
 	image := Delay{Code: CodeImageBusy, Next: seconds(305)}
 	hold := delay(concurrent, seconds(300))
-	held := hold
+	held, weeklyHold := hold, delay(weekly, seconds(1205))
 	held.Refused = false
 	expired := delay(concurrent, seconds(4))
 	asked := func(next int) []Line { return []Line{requested, mine, byMe(queued(delay(concurrent, seconds(next))))} }
@@ -161,6 +161,18 @@ func TestDecideQueue(t *testing.T) {
 			seen: Seen{Submission: weekly}, now: seconds(90),
 			want: Append{[]Line{queued(delay(weekly, seconds(90+1200)))}},
 		},
+		"our refusal for the weekly quota is on record, and nobody lived to hold the others: no second call": {
+			log: []Line{requested, submitting, queued(weeklyHold)}, seen: Seen{Queue: queue(nil, ours)}, now: seconds(65), want: Hold{weeklyHold},
+		},
+		"our refusal for the weekly quota is on record, and holds": {
+			log: []Line{requested, submitting, queued(weeklyHold)}, seen: Seen{Queue: queue(&weeklyHold, ours)}, now: seconds(65), want: Wait{1140 * time.Second},
+		},
+		"our refusal for the weekly quota is on record, and over": {
+			log: []Line{requested, submitting, queued(weeklyHold)}, seen: Seen{Queue: queue(nil, ours)}, now: seconds(1206), want: claim(1, 1221),
+		},
+		"our refusal for the concurrent quota is on record, and a task ended since: no second hold": {
+			log: []Line{requested, submitting, queued(delay(concurrent, seconds(305)))}, seen: Seen{Queue: queue(nil, ours)}, now: seconds(65), want: claim(1, 80),
+		},
 		"our refusal is on record: it holds for everybody": {
 			log: asked(305), seen: Seen{Submission: concurrent, Queue: queue(&expired)}, now: seconds(5), want: Hold{delay(concurrent, seconds(305))},
 		},
@@ -190,6 +202,19 @@ func TestDecideQueue(t *testing.T) {
 		},
 		"standing aside, the image is free: back into the order": {
 			log: waits(image), seen: Seen{Queue: queue(nil, aside), ImageBusy: &no}, now: seconds(400), want: StepBack{},
+		},
+		"standing aside in doubt: it may be our own task that runs": {
+			log: inDoubt, seen: Seen{Queue: queue(nil, aside)}, now: seconds(400), want: Ask{AskCandidates},
+		},
+		"standing aside in doubt, and it was": {
+			log: inDoubt, seen: Seen{Queue: queue(nil, aside), Candidates: []TaskSeen{found}, Listed: true}, now: seconds(400),
+			want: Append{[]Line{{State: Submitting}, {State: Exporting, Task: &Task{ID: "t-9", CreatedAt: start}}}},
+		},
+		"standing aside in doubt, a task runs": {
+			log: inDoubt, seen: Seen{Queue: queue(nil, aside), Candidates: []TaskSeen{runs}, Listed: true}, now: seconds(400), want: Wait{5 * time.Minute},
+		},
+		"standing aside in doubt, no task of ours: is the image free?": {
+			log: inDoubt, seen: Seen{Queue: queue(nil, aside), Candidates: []TaskSeen{}, Listed: true}, now: seconds(400), want: Ask{AskImage},
 		},
 		"standing aside behind the head of another image: others wait still": {
 			log: waits(image), seen: Seen{Queue: queue(nil, earlier, ours), ImageBusy: &no}, now: seconds(400), want: Wait{20 * time.Minute},
@@ -285,5 +310,39 @@ func TestDelayMessage(t *testing.T) {
 	l := delayed(Delay{Code: "A", Message: strings.Repeat("中", 5000), Next: start})
 	if len(l.Delay.Message) > maxMessage+len("…") || !strings.Contains(l.Reason, fmt.Sprint(start.Format(time.RFC3339))) {
 		t.Errorf("a message of %d bytes, and the reason %.80q…", len(l.Delay.Message), l.Reason[len(l.Reason)-80:])
+	}
+}
+
+// TestNeedsSlot wants a slot kept for every export that may have a task that runs,
+// and for no other: one that waits for nothing would keep the others waiting.
+func TestNeedsSlot(t *testing.T) {
+	t.Parallel()
+	seconds := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+	requested, queued := Line{State: Requested}, Line{State: Queued, Delay: &Delay{Code: CodeOthersWait}}
+	submitting := Line{State: Submitting, Attempt: &Attempt{Number: 1, Until: seconds(15)}}
+	refused := Line{State: Queued, Delay: &Delay{Code: codeWeekly, Refused: true}}
+	runs := []TaskSeen{{Task: Task{ID: "t-9"}, Status: TaskProcessing}}
+	over := []TaskSeen{{Task: Task{ID: "t-9"}, Status: TaskDeleted}}
+	for name, c := range map[string]struct {
+		log        []Line
+		candidates []TaskSeen
+		now        time.Time
+		want, asks bool
+	}{
+		"it submits":                          {log: []Line{requested, submitting}, now: seconds(5000), want: true},
+		"it exports":                          {log: []Line{requested, submitting, {State: Exporting}}, now: seconds(5000), want: true},
+		"it waits, and never tried":           {log: []Line{requested, queued}, now: seconds(5)},
+		"it waits, and was refused":           {log: []Line{requested, submitting, refused}, now: seconds(5)},
+		"in doubt: its task may not be shown": {log: []Line{requested, submitting, queued}, now: seconds(600), want: true},
+		"in doubt: a task runs":               {log: []Line{requested, submitting, queued}, candidates: runs, now: seconds(700), want: true, asks: true},
+		"in doubt: the task has ended":        {log: []Line{requested, submitting, queued}, candidates: over, now: seconds(700), asks: true},
+		"in doubt: there is none":             {log: []Line{requested, submitting, queued}, now: seconds(700), asks: true},
+		"it has ended":                        {log: []Line{requested, submitting, {State: Failed}}, now: seconds(5)},
+	} {
+		asked := false
+		got, err := logOf(t, c.log...).NeedsSlot(func() ([]TaskSeen, error) { asked = true; return c.candidates, nil }, policy, c.now)
+		if err != nil || got != c.want || asked != c.asks {
+			t.Errorf("%s: %v, asked %v, %v", name, got, asked, err)
+		}
 	}
 }

@@ -18,7 +18,7 @@ func imageExists(s Subject, l Limits) breach {
 	if s.Image == nil || !s.Image.Missing {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("Image %s does not exist in %s, or this account may not see it.", s.Order.ImageID, l.RegionID)}
+	return breach{found: fmt.Sprintf("Image %.100s does not exist in %s, or this account may not see it.", s.Order.ImageID, l.RegionID)}
 }
 
 // The owners that DescribeImages names in ImageOwnerAlias.

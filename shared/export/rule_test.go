@@ -85,6 +85,9 @@ func TestRules(t *testing.T) {
 	}{
 		"image-exists": {"InvalidImageId.NotFound", Error, []subject{
 			broken("unknown", func(s *Subject, _ *Limits) { s.Image = &Image{Missing: true} }, "copied to cn-hangzhou", "m-bp1good", "cn-hangzhou"),
+			broken("too long for an id", func(s *Subject, _ *Limits) {
+				s.Image, s.Order.ImageID = &Image{Missing: true}, strings.Repeat("a", 5000)
+			}, "Check the id", "Image "+strings.Repeat("a", 100)+" does not exist"),
 			kept("not asked", func(s *Subject, _ *Limits) { s.Image = nil }),
 		}},
 		"image-owned": {"InvalidImageCategory.NotSupported", Error, []subject{
@@ -109,6 +112,7 @@ func TestRules(t *testing.T) {
 			broken("being created", image(func(i *Image) { i.Status, i.Progress = "Creating", "40%" }), "Wait", "status Creating, at 40%"),
 			broken("waiting", image(func(i *Image) { i.Status = "Waiting" }), "Wait", "status Waiting."),
 			broken("failed", image(func(i *Image) { i.Status = "CreateFailed" }), "anew", "CreateFailed"),
+			broken("unavailable", image(func(i *Image) { i.Status = "UnAvailable" }), "anew", "UnAvailable"),
 			broken("deprecated", image(func(i *Image) { i.Status = "Deprecated" }), "ModifyImageAttribute", "Deprecated"),
 		}},
 		"image-windows": {"InvalidImageLicense.NotSupported", Error, []subject{

@@ -18,15 +18,18 @@ import (
 // places that a caller has for open exports. A claim ends by its age or with its
 // export, as its readers see it; then the next one can be made.
 type Claim struct {
-	// ID is of the export, which may not have begun yet.
+	// ID is of the export, which may not have begun yet. A blank one gives back what
+	// was claimed before.
 	ID string `json:"id"`
 	// Body is a digest of what was asked for with an idempotency key.
-	Body string    `json:"body,omitempty"`
-	At   time.Time `json:"at"`
+	Body string `json:"body,omitempty"`
+	// Key is the digest of the idempotency key that a place was claimed for.
+	Key string    `json:"key,omitempty"`
+	At  time.Time `json:"at"`
 }
 
 // Claimed is the latest claim of something, with what it takes to make the next
-// one. ID is blank if there is none.
+// one. ID is blank if there is none, or if it was given back.
 type Claimed struct {
 	Claim
 	length int64

@@ -13,6 +13,7 @@
 //	unmanaged/<hash>         a disk object that somebody else exported
 //	progress/<id>/…          what ECS last said of an export's progress
 //	parked/<message id>      a message that could not be handled, with the reason
+//	parked/export-<id>       the same of an export whose log can't be read
 //	sweep-cursor             where the next sweep of active/ goes on
 //
 // The append is the claim: a log grows only from the length that its writer has
@@ -35,6 +36,9 @@ import (
 var (
 	// ErrNotFound means that there is no log of this id.
 	ErrNotFound = errors.New("no such export")
+	// ErrUnreadable means that there is one that can't be a log, or is one of a
+	// later version.
+	ErrUnreadable = errors.New("the log can't be read")
 	// ErrExists means that the id is taken.
 	ErrExists = errors.New("export id is taken")
 	// ErrLost means that somebody else appended first: load the log again and
@@ -59,7 +63,8 @@ type Log struct {
 	length int64
 }
 
-// Load reads an export. It returns ErrNotFound if there is none.
+// Load reads an export. It returns ErrNotFound if there is none, and ErrUnreadable
+// for a log that only a person can mend.
 func (s *Store) Load(ctx context.Context, id string) (Log, error) {
 	body, _, err := s.bucket.Get(ctx, "exports/"+id)
 	if errors.Is(err, oss.ErrNotFound) {
@@ -69,12 +74,12 @@ func (s *Store) Load(ctx context.Context, id string) (Log, error) {
 		return Log{}, fmt.Errorf("load export %s: %w", id, err)
 	}
 	lines, err := decode(body)
-	if err != nil {
-		return Log{}, fmt.Errorf("load export %s: %w", id, err)
+	var x export.Export
+	if err == nil {
+		x, err = export.New(id, lines)
 	}
-	x, err := export.New(id, lines)
 	if err != nil {
-		return Log{}, fmt.Errorf("load export %s: %w", id, err)
+		return Log{}, fmt.Errorf("load export %s: %w: %w", id, ErrUnreadable, err)
 	}
 	return Log{Export: x, length: int64(len(body))}, nil
 }

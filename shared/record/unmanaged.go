@@ -36,16 +36,3 @@ func (s *Store) AddUnmanaged(ctx context.Context, u events.Unmanaged) (events.Un
 	}
 	return u, nil
 }
-
-// Park keeps a message that could not be handled, with the reason, for a person
-// to look at.
-func (s *Store) Park(ctx context.Context, name, reason, body string) error {
-	err := s.create(ctx, "parked/"+name, struct {
-		Reason string `json:"reason"`
-		Body   string `json:"body"`
-	}{reason, body})
-	if err != nil && !errors.Is(err, oss.ErrExists) {
-		return fmt.Errorf("park %s: %w", name, err)
-	}
-	return nil
-}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"ecs-image-export/shared/ecs"
 	"ecs-image-export/shared/export"
@@ -17,10 +16,10 @@ import (
 var (
 	// ErrEnded means that an export can't be canceled any more.
 	ErrEnded = errors.New("the export has ended")
-	// ErrNotEnded means that an export can't be deleted yet, ErrTaskRuns that its
-	// task still writes to the bucket although the export has ended.
+	// ErrNotEnded means that an export can't be deleted yet, ErrTaskRuns that a
+	// task of it may still write to the bucket although the export has ended.
 	ErrNotEnded = errors.New("the export has not ended")
-	ErrTaskRuns = errors.New("the task still runs")
+	ErrTaskRuns = errors.New("it could write again what was removed")
 )
 
 // maxLost bounds how often one change loses to others that come first.
@@ -62,54 +61,6 @@ func (t *Tracker) change(ctx context.Context, f *Followed, l export.Line, never 
 		}
 	}
 	return fmt.Errorf("export %s: others appended first %d times", f.ID, maxLost)
-}
-
-// Delete removes what an ended export left in the bucket, and records it. One
-// that is deleted already is looked after once more. It returns ErrNotEnded or
-// ErrTaskRuns where it is too early for that. When it fails half-way, it has to be
-// called again: nobody else goes on.
-func (t *Tracker) Delete(ctx context.Context, f *Followed) error {
-	if !f.State.Terminal() {
-		return fmt.Errorf("export %s is %s: %w", f.ID, f.State, ErrNotEnded)
-	}
-	if err := t.announce(ctx, f); err != nil {
-		return err
-	}
-	if f.State == export.Failed && f.Task.ID != "" {
-		task, err := t.task(ctx, f.Task.ID)
-		if err != nil {
-			return err
-		}
-		if !task.Status.Ended() {
-			return fmt.Errorf("task %s is %s: %w", f.Task.ID, task.Status, ErrTaskRuns)
-		}
-	}
-	if f.Request.OSSPrefix != "" { // an abandoned one never had any
-		if _, err := t.clear(ctx, f); err != nil {
-			return err
-		}
-	}
-	if f.State == export.Deleted {
-		return t.settle(ctx, f)
-	}
-	// Whoever finds the entry announces the line if this function can't.
-	f.Hint.Next = t.Now().Add(t.Policy.LookMax).UTC().Truncate(time.Millisecond)
-	if err := t.Records.SetHint(ctx, f.ID, f.Hint); err != nil {
-		return err
-	}
-	if err := t.change(ctx, f, export.Line{State: export.Deleted}, ErrNotEnded); err != nil {
-		return err
-	}
-	if err := t.announce(ctx, f); err != nil {
-		return err
-	}
-	return t.settle(ctx, f)
-}
-
-// RemoveLate removes what landed after an export was canceled.
-func (t *Tracker) RemoveLate(ctx context.Context, f *Followed) error {
-	_, err := t.clear(ctx, f)
-	return err
 }
 
 // cancelTask calls CancelTask. A call that came to nothing is made again at the

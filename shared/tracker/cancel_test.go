@@ -188,6 +188,26 @@ func TestCancelWhileSubmitting(t *testing.T) {
 	}
 }
 
+// TestCancelHiddenTask cancels an export whose call of ExportImage was carried out
+// and never answered, and whose task ECS does not tell of for some time.
+func TestCancelHiddenTask(t *testing.T) {
+	t.Parallel()
+	hidden := hiding()
+	c := trackertest.Start(t, 2, cloud.Options{Speed: 1, Tasks: 1, TaskPerGiB: time.Millisecond, TaskLeast: 3 * time.Second, Wrap: hidden.wrap})
+	tr := patient(t, c)
+	// The only place is taken: the task of the other one waits and writes nothing.
+	begun(t, tr, c.Request(t, c.Images[0]), export.Exporting)
+	hidden.on.Store(true)
+	f := lost(t, c, c.Request(t, c.Images[1]))
+	canceled(t, tr, f)
+	looked := f.Attempt.Until.Add(tr.Policy.ClockSkew + 3*tr.Policy.CancelGrace)
+	goOn(t, tr, f.ID, func(*tracker.Followed) bool { return time.Now().After(looked) })
+	hidden.on.Store(false)
+	if end := gone(t, tr, f.ID); end.Task.ID == "" {
+		t.Error("its task was never found")
+	}
+}
+
 // TestCancelWhileExporting cancels an export whose task runs, with one disk in the
 // bucket and another on its way there.
 func TestCancelWhileExporting(t *testing.T) {
@@ -245,22 +265,26 @@ func TestCancelWaitingTask(t *testing.T) {
 	}
 }
 
-// TestRefusalsOfCancelTask wants the documented refusals, and the passing failures,
-// of CancelTask to be no more than a delay: the task ends by itself at last.
+// TestRefusalsOfCancelTask wants every documented refusal of CancelTask, and every
+// passing failure, to be no more than a delay: the task ends by itself at last.
 func TestRefusalsOfCancelTask(t *testing.T) {
 	t.Parallel()
-	for code, status := range map[string]int{
-		"InvalidTaskId.NotFound":             http.StatusBadRequest,
-		"InvalidTaskId.TaskActionNotSupport": http.StatusForbidden,
-		"CancelTaskFailed":                   http.StatusForbidden,
-		"Forbidden.RAM":                      http.StatusForbidden,
-		"Throttling.User":                    http.StatusBadRequest,
-		"ServiceUnavailable":                 http.StatusServiceUnavailable,
-	} {
+	refusals := map[string]int{"Forbidden.RAM": http.StatusForbidden, "Throttling.User": http.StatusBadRequest, "ServiceUnavailable": http.StatusServiceUnavailable}
+	for _, c := range export.Codes {
+		if c.Where == export.OpCancel {
+			refusals[c.Code] = c.Status
+		}
+	}
+	for code, status := range refusals {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
+			var calls atomic.Int32
 			no := &answering{answer: func(_ string, w http.ResponseWriter, r *http.Request) bool {
-				return r.URL.Query().Get("Action") == "CancelTask" && refuse(w, status, code)
+				if r.URL.Query().Get("Action") != "CancelTask" {
+					return false
+				}
+				calls.Add(1)
+				return refuse(w, status, code)
 			}}
 			no.on.Store(true)
 			c := trackertest.Start(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Second, Wrap: no.wrap})
@@ -268,8 +292,8 @@ func TestRefusalsOfCancelTask(t *testing.T) {
 			f := begun(t, tr, c.Request(t, c.Images[0]), export.Exporting)
 			canceled(t, tr, f)
 			end := gone(t, tr, f.ID)
-			if end.Task.ID == "" {
-				t.Error("no task")
+			if end.Task.ID == "" || calls.Load() == 0 {
+				t.Errorf("task %q, %d calls of CancelTask", end.Task.ID, calls.Load())
 			}
 		})
 	}
@@ -316,6 +340,28 @@ func TestCancelAfterTheEnd(t *testing.T) {
 		if again, _, err := tr.Load(t.Context(), f.ID); err != nil || again.State != want || again.Seq() != before {
 			t.Errorf("%s: state %s after line %d, %v", want, again.State, again.Seq(), err)
 		}
+	}
+}
+
+// TestCanceledUnknownTask wants the same where the call of ExportImage was never
+// answered: an upload proves that there is a task, and no other can be it.
+func TestCanceledUnknownTask(t *testing.T) {
+	t.Parallel()
+	c := trackertest.Start(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Hour})
+	tr := patient(t, c)
+	f := goOn(t, tr, lost(t, c, c.Request(t, c.Images[0])).ID, func(f *tracker.Followed) bool { return f.State == export.Exporting })
+	tasks, err := tr.ECS.TasksByImage(t.Context(), f.Request.ImageID)
+	if err != nil || len(tasks) != 1 || f.Task.ID != "" {
+		t.Fatalf("%d tasks, the log names %q, %v", len(tasks), f.Task.ID, err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); tr.ECS.CancelTask(t.Context(), tasks[0].ID) != nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("the task can't be canceled")
+		}
+	}
+	tr.Policy.VanishedAfter = 2 * time.Second
+	if end := gone(t, tr, f.ID); end.Task.ID != tasks[0].ID {
+		t.Errorf("its task is %q", end.Task.ID)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"ecs-image-export/shared/ecs"
 	"ecs-image-export/shared/export"
@@ -101,8 +100,7 @@ func (t *Tracker) candidates(ctx context.Context, f *Followed) ([]export.TaskSee
 	}
 	candidates := []export.TaskSeen{}
 	for _, task := range tasks {
-		// ECS gives times to the minute, by its own clock.
-		if !task.CreatedAt.IsZero() && task.CreatedAt.Before(f.CreatedAt.Add(-t.Policy.ClockSkew).Truncate(time.Minute)) {
+		if !f.MayHaveMade(task.CreatedAt, t.Policy) {
 			continue
 		}
 		seen, err := t.attribute(ctx, f, task.ID)

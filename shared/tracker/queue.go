@@ -45,17 +45,25 @@ func (t *Tracker) askQueue(ctx context.Context, f *Followed, q export.Question, 
 	return nil
 }
 
-// needsSlot says that an export has a task that may run, or has just taken its
-// slot and is about to claim the right to start one.
+// needsSlot says that an export may have a task that runs, or has just taken its
+// slot and is about to claim the right to start one. One whose log can't be read
+// may have both.
 func (t *Tracker) needsSlot(ctx context.Context, id string, taken time.Time) (bool, error) {
-	if t.Now().Sub(taken) < t.Policy.SubmitTimeout+t.Policy.ClockSkew {
+	recent := t.Now().Sub(taken) < t.Policy.SubmitTimeout+t.Policy.ClockSkew
+	log, err := t.Records.Load(ctx, id)
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		return recent, nil
+	case errors.Is(err, record.ErrUnreadable):
+		return true, nil
+	case err != nil:
+		return false, err
+	case recent && log.State.Waits():
 		return true, nil
 	}
-	log, err := t.Records.Load(ctx, id)
-	if errors.Is(err, record.ErrNotFound) {
-		return false, nil
-	}
-	return log.State.Busy(), err
+	return log.NeedsSlot(func() ([]export.TaskSeen, error) {
+		return t.candidates(ctx, &Followed{Log: log})
+	}, t.Policy, t.Now())
 }
 
 // queue does what a decision says about the queue, and notes in seen how the
@@ -167,11 +175,15 @@ const maxGone = 16
 // somebody died between their end and their leaving.
 func (t *Tracker) Head(ctx context.Context, q export.Queue) (*Followed, error) {
 	var aside []export.Waiting
+	images := map[string]bool{}
 	gone := 0
 	var head *Followed
 	for _, w := range q.Waiting {
 		if w.ImageID != "" {
-			aside = append(aside, w)
+			if !images[w.ImageID] {
+				aside = append(aside, w) // the others of its image wait behind it
+			}
+			images[w.ImageID] = true
 			continue
 		}
 		if gone == maxGone || head != nil || gone == 0 && q.Holds(t.Now()) {
@@ -195,17 +207,34 @@ func (t *Tracker) Head(ctx context.Context, q export.Queue) (*Followed, error) {
 	return head, nil
 }
 
+// Park keeps the reason why the log of an export can't be read, and says so once.
+func (t *Tracker) Park(ctx context.Context, id string, reason error) error {
+	first, err := t.Records.ParkExport(ctx, id, reason)
+	if first {
+		slog.WarnContext(ctx, "parked", "export", id, "error", reason)
+	}
+	return err
+}
+
 // waiting loads an export that has a place in the queue. It takes the place from
-// one that waits no more, and returns nil for it.
+// one that waits no more, or can't be read, and returns nil for it.
 func (t *Tracker) waiting(ctx context.Context, w export.Waiting) (*Followed, error) {
 	f, _, err := t.Load(ctx, w.ID)
 	if err == nil && f.State.Waits() {
 		return f, nil
 	}
-	if err != nil && !errors.Is(err, record.ErrNotFound) {
+	switch {
+	case errors.Is(err, record.ErrUnreadable):
+		// It must not hold up the others. Once it is mended, it joins again where
+		// it was.
+		err = t.Park(ctx, w.ID, err)
+	case err == nil || errors.Is(err, record.ErrNotFound):
+		slog.WarnContext(ctx, "place in the queue was left behind", "export", w.ID)
+		err = nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	slog.WarnContext(ctx, "place in the queue was left behind", "export", w.ID)
 	return nil, t.Records.Leave(ctx, w, w.ImageID)
 }
 
@@ -239,12 +268,18 @@ func (t *Tracker) exportImage(ctx context.Context, r ecs.ExportRequest) (taskID 
 	}
 }
 
+// mostQueueWait is how long MNS delays a message.
+const mostQueueWait = 7 * 24 * time.Hour
+
 func validateQueue(c Config) error {
 	var problems []error
-	for name, d := range map[string]time.Duration{"QUEUE_WAIT": c.QueueWait, "MAX_QUEUED": c.MaxQueued} {
-		if d <= 0 {
-			problems = append(problems, fmt.Errorf("%s is %v: it must be above zero", name, d))
-		}
+	if c.QueueWait <= 0 || c.QueueWait > mostQueueWait {
+		problems = append(problems, fmt.Errorf(
+			"QUEUE_WAIT is %v: it must be above zero and at most %v, the longest delay of a message; below 15m ECS is asked more than four times an hour while its weekly quota is used up",
+			c.QueueWait, mostQueueWait))
+	}
+	if c.MaxQueued <= 0 {
+		problems = append(problems, fmt.Errorf("MAX_QUEUED is %v: it must be above zero", c.MaxQueued))
 	}
 	if c.TasksAtOnce < 0 || c.TasksAtOnce > 100 {
 		problems = append(problems, fmt.Errorf("TASKS_AT_ONCE is %d: it must be from 1 to 100, or 0 to leave the limit to ECS", c.TasksAtOnce))

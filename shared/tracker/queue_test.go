@@ -196,13 +196,12 @@ func TestThrottled(t *testing.T) {
 	c = trackertest.Start(t, 2, cloud.Options{Wrap: throttled.wrap})
 	throttled.on.Store(true)
 	often, config := c.Images[1], c.Config()
-	config.SubmitTimeout = 6 * time.Second
-	tr := c.Tracker(t, config)
-	f := take(t, tr, c.Request(t, c.Images[0]))
+	f := take(t, patient(t, c), c.Request(t, c.Images[0]))
 	if f.State == export.Queued || calls[c.Images[0]] != 3 || f.Attempt.Number != 1 {
 		t.Errorf("state %s after %d calls in %d attempts", f.State, calls[c.Images[0]], f.Attempt.Number)
 	}
-	f = take(t, tr, c.Request(t, often))
+	config.SubmitTimeout = 6 * time.Second
+	f = take(t, c.Tracker(t, config), c.Request(t, often))
 	if f.State != export.Queued || f.Delay.Code != "Throttling.User" || f.Doubt != 0 {
 		t.Errorf("state %s: %+v", f.State, f.Delay)
 	}

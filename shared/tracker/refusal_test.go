@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"ecs-image-export/local/cloud"
 	"ecs-image-export/local/ecs"
+	ecsclient "ecs-image-export/shared/ecs"
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/tracker"
 	"ecs-image-export/shared/tracker/trackertest"
@@ -75,9 +77,18 @@ func TestFailedTask(t *testing.T) {
 	if err := os.Remove(filepath.Join(c.Folder, "small", c.Images[1]+"_xvdb.raw")); err != nil {
 		t.Fatal(err)
 	}
-	f := submit(t, c.Tracker(t, c.Config()), r)
-	if f.State != export.Failed || f.Failure.Code == "" || f.Failure.Code == export.CodeTaskFailed {
-		t.Errorf("ended as %s: %+v", f.State, f.Failure)
+	tr := c.Tracker(t, c.Config())
+	f := submit(t, tr, r)
+	said, err := tr.ECS.TaskAttribute(t.Context(), f.Task.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(said.Operations, func(o ecsclient.Operation) bool { return o.ErrorCode != "" })
+	if i < 0 {
+		t.Fatalf("ECS says nothing of the failure: %+v", said)
+	}
+	if o := said.Operations[i]; f.State != export.Failed || o.ErrorMessage == "" || f.Failure.Code != o.ErrorCode || f.Failure.Message != o.ErrorMessage {
+		t.Errorf("ended as %s: %+v, ECS says %+v", f.State, f.Failure, o)
 	}
 	if len(f.Landed) != 1 || f.Landed["/dev/xvda"].Key == "" {
 		t.Errorf("landed: %+v", f.Landed)

@@ -58,7 +58,7 @@ func (c Cloud) Config() tracker.Config {
 		LookMin: 20 * time.Millisecond, LookMax: 100 * time.Millisecond,
 		VanishedAfter: 10 * time.Second, ArrivalGrace: 10 * time.Second, MaxAge: time.Minute,
 		QueueWait: 200 * time.Millisecond, MaxQueued: time.Minute,
-		SubmitTimeout: 400 * time.Millisecond, ClockSkew: 100 * time.Millisecond, CancelGrace: 150 * time.Millisecond,
+		SubmitTimeout: 2 * time.Second, ClockSkew: 100 * time.Millisecond, CancelGrace: 150 * time.Millisecond,
 	}
 }
 
