@@ -44,7 +44,8 @@ func (c *counter) wrap(service string, h http.Handler) http.Handler {
 }
 
 // operation names a call of the functions, "" one that is not theirs: ECS writes
-// into the export bucket too, and only it with multipart uploads.
+// into the export bucket too, and only it with multipart uploads. That it looks at
+// the bucket and once for each object before cannot be told from what they do.
 func operation(service string, r *http.Request) string {
 	query := r.URL.Query()
 	switch service {
@@ -61,6 +62,11 @@ func operation(service string, r *http.Request) string {
 			return "AppendObject " + bucket
 		case key == "" && query.Has("bucketInfo"):
 			return "GetBucketInfo " + bucket
+		case bucket == cloud.RecordsBucket && key == "":
+			return "List " + bucket + "/" + query.Get("prefix")
+		case bucket == cloud.RecordsBucket:
+			folder, _, _ := strings.Cut(key, "/")
+			return r.Method + " " + bucket + "/" + folder
 		case key == "":
 			return "List " + bucket
 		}

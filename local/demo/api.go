@@ -69,9 +69,35 @@ func (a api) call(ctx context.Context, method, path string, in, out any) error {
 		return err
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s\n%s", method, path, resp.Status, b)
+		return fmt.Errorf("%s %s: %s%s", method, path, resp.Status, reasons(b))
 	}
 	return json.Unmarshal(b, out)
+}
+
+// reasons are those of a problem document, one a line.
+func reasons(body []byte) string {
+	var problem struct {
+		Detail string
+		Errors []struct{ Severity, Message, Code string }
+	}
+	if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
+		return "\n" + string(body)
+	}
+	if len(problem.Errors) == 0 {
+		return ": " + problem.Detail
+	}
+	var lines strings.Builder
+	for _, e := range problem.Errors {
+		lines.WriteString("\n   ")
+		if e.Severity != "" {
+			lines.WriteString(e.Severity + ": ")
+		}
+		lines.WriteString(e.Message)
+		if e.Code != "" {
+			lines.WriteString(" (" + e.Code + ")")
+		}
+	}
+	return lines.String()
 }
 
 func (a api) submit(ctx context.Context, imageID, format string) (e export, err error) {

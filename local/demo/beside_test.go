@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"ecs-image-export/local/ecs/sparse"
 	"ecs-image-export/shared/diskimage"
 )
 
@@ -34,7 +33,7 @@ func sourceDisk(t *testing.T, size int) (diskimage.Image, []byte) {
 			t.Fatal(err)
 		}
 	}
-	img, err := sparse.Open(f)
+	img, err := diskimage.OpenAs(diskimage.RAW, f, int64(size), diskimage.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

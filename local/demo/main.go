@@ -82,27 +82,35 @@ func run(ctx context.Context, images, imageID, format string, speed float64) (er
 		return err
 	}
 	api := api{environment["API_URL"], environment["API_TOKEN"]}
-	step("POST /exports  %s (%s) as %s", source.ImageID, source.ImageName, format)
-	export, err := api.submit(ctx, source.ImageID, format)
+	export, err := show(ctx, api, subscriber, source, format)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("   202, export %s, task %s\n", export.ID, export.TaskID)
-	if export, err = api.follow(ctx, export.ID); err != nil {
-		return err
-	}
-
-	step("the catalog")
-	printCatalog(export)
-	step("the events that the subscriber received")
-	if err := subscriber.print(ctx, export.ID); err != nil {
-		return err
-	}
-	if export.State != "completed" {
-		return fmt.Errorf("export %s ended as %s: %s: %s", export.ID, export.State, export.Failure.Code, export.Failure.Message)
-	}
 	step("each disk, downloaded, beside its source")
 	return comparison{api, export, source, folder, images, dir}.run(ctx)
+}
+
+// show exports an image and prints what one sees of it.
+func show(ctx context.Context, a api, s subscriber, source image.Image, format string) (export, error) {
+	step("POST /exports  %s (%s) as %s", source.ImageID, source.ImageName, format)
+	e, err := a.submit(ctx, source.ImageID, format)
+	if err != nil {
+		return e, err
+	}
+	fmt.Printf("   202, export %s, task %s\n", e.ID, e.TaskID)
+	if e, err = a.follow(ctx, e.ID); err != nil {
+		return e, err
+	}
+	step("the catalog")
+	printCatalog(e)
+	step("the events that the subscriber received")
+	if err := s.print(ctx, e.ID); err != nil {
+		return e, err
+	}
+	if e.State != "completed" {
+		return e, fmt.Errorf("export %s ended as %s: %s: %s", e.ID, e.State, e.Failure.Code, e.Failure.Message)
+	}
+	return e, nil
 }
 
 // start brings up a cloud with the functions deployed.

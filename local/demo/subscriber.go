@@ -81,7 +81,8 @@ func (s subscriber) receive(ctx context.Context, exportID string) ([]event, erro
 				if err := json.Unmarshal([]byte(m.MessageBody), &e); err != nil {
 					return nil, fmt.Errorf("a message that is no CloudEvent: %w", err)
 				}
-				if err := s.queue.DeleteMessage(m.ReceiptHandle); err != nil {
+				// A message that is visible again comes again.
+				if err := s.queue.DeleteMessage(m.ReceiptHandle); err != nil && !mns.ERR_MNS_MESSAGE_NOT_EXIST.IsEqual(err) {
 					return nil, err
 				}
 				if e.Subject == exportID {

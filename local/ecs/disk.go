@@ -50,6 +50,9 @@ func (s *Service) exportDisk(ctx context.Context, t *task, i int) error {
 	if err := up.image(t.Format, content, &progress.bytes); err != nil {
 		return err
 	}
+	if err := content.Unchanged(); err != nil {
+		return err
+	}
 	// The object appears when the time that the cloud would take is over.
 	if err := wait(ctx, progress.least-time.Since(progress.start)); err != nil {
 		return err

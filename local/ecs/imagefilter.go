@@ -15,9 +15,19 @@ import (
 // maxTags is how many tags a call may name.
 const maxTags = 20
 
-func badValue(status int, code, message string) *rpc.Error {
-	return &rpc.Error{Status: status, Code: code, Message: message}
-}
+// The documented refusals of DescribeImages. The last two are of parameters that
+// are not built, and answered by a fault alone.
+var (
+	errOwnerAlias   = refusal(http.StatusBadRequest, "InvalidImageOwnerAlias.ValueNotSupported", "The specified ImageOwnerAlias is not supported.")
+	errOSType       = refusal(http.StatusNotFound, "InvalidOSType", "The specified OSType is not valid.")
+	errArchitecture = refusal(http.StatusNotFound, "InvalidArchitecture", "The specified Architecture is not valid.")
+	errUsage        = refusal(http.StatusNotFound, "InvalidUsage", "The specified Usage is not valid.")
+	errTagCount     = refusal(http.StatusBadRequest, "InvalidTagCount", "The specified tags are beyond the permitted range.")
+	errTagMismatch  = refusal(http.StatusBadRequest, "InvalidTag.Mismatch", "The specified Tag.n.Key and Tag.n.Value are not match.")
+	errFilterKey    = refusal(http.StatusNotFound, "InvalidFilterKey.NotFound", "The specified FilterKey does not exist.")
+	errInstanceType = refusal(http.StatusBadRequest, "InvalidInstanceType.ValueNotSupported", "The specified InstanceType is not supported.")
+	errParamter     = refusal(http.StatusBadRequest, "InvalidParamter", "The specified parameter is not valid.") // sic
+)
 
 // imageFilter makes the test that an image passes to be listed. Filters that
 // the stand-in cannot judge are refused rather than left out.
@@ -101,17 +111,13 @@ func byChoice(r *rpc.Request) (func(image.Image) bool, error) {
 		refusal *rpc.Error
 		value   func(image.Image) string
 	}{
-		{"ImageOwnerAlias", image.OwnerAliases,
-			badValue(http.StatusBadRequest, "InvalidImageOwnerAlias.ValueNotSupported", "The specified ImageOwnerAlias is not supported."),
+		{"ImageOwnerAlias", image.OwnerAliases, errOwnerAlias,
 			func(i image.Image) string { return i.ImageOwnerAlias }},
-		{"OSType", []string{"linux", "windows"},
-			badValue(http.StatusNotFound, "InvalidOSType", "The specified OSType is not valid."),
+		{"OSType", []string{"linux", "windows"}, errOSType,
 			func(i image.Image) string { return i.OSType }},
-		{"Architecture", []string{"i386", "x86_64", "arm64"},
-			badValue(http.StatusNotFound, "InvalidArchitecture", "The specified Architecture is not valid."),
+		{"Architecture", []string{"i386", "x86_64", "arm64"}, errArchitecture,
 			func(i image.Image) string { return i.Architecture }},
-		{"Usage", []string{"instance", "none"},
-			badValue(http.StatusNotFound, "InvalidUsage", "The specified Usage is not valid."),
+		{"Usage", []string{"instance", "none"}, errUsage,
 			func(i image.Image) string { return i.Usage }},
 	}
 	for _, c := range choices {
@@ -132,7 +138,7 @@ func byChoice(r *rpc.Request) (func(image.Image) bool, error) {
 // byTags takes Tag.N.Key with or without Tag.N.Value; an image must have all.
 func byTags(r *rpc.Request) (func(image.Image) bool, error) {
 	if r.Get(fmt.Sprintf("Tag.%d.Key", maxTags+1)) != "" {
-		return nil, badValue(http.StatusBadRequest, "InvalidTagCount", "The specified tags are beyond the permitted range.")
+		return nil, errTagCount
 	}
 	type pair struct{ key, value string }
 	var want []pair
@@ -142,7 +148,7 @@ func byTags(r *rpc.Request) (func(image.Image) bool, error) {
 		case p.key != "":
 			want = append(want, p)
 		case p.value != "":
-			return nil, badValue(http.StatusBadRequest, "InvalidTag.Mismatch", "The specified Tag.n.Key and Tag.n.Value are not match.")
+			return nil, errTagMismatch
 		}
 	}
 	return func(i image.Image) bool {
@@ -170,7 +176,7 @@ func byFilters(r *rpc.Request) (func(image.Image) bool, error) {
 		case "NetworkType":
 			return nil, rpc.NotImplemented("DescribeImages with Filter NetworkType")
 		default:
-			return nil, badValue(http.StatusNotFound, "InvalidFilterKey.NotFound", "The specified FilterKey does not exist.")
+			return nil, errFilterKey
 		}
 		at, err := time.Parse("2006-01-02T15:04Z", value)
 		if err != nil {

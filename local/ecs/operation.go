@@ -13,8 +13,10 @@ func (s *Service) Operations() []string { return s.rpc.Operations() }
 // Operation returns the action that a call asks for.
 func (s *Service) Operation(r *http.Request) []string { return s.rpc.Operation(r) }
 
-// Documented returns the status and the message of a code.
-func (s *Service) Documented(code string) (status int, message string) { return s.rpc.Documented(code) }
+// Documented returns the status and the message of a code; see Documented of package rpc.
+func (s *Service) Documented(code string, status int) (int, string) {
+	return s.rpc.Documented(code, status)
+}
 
 // Refuse answers a call with an error.
 func (s *Service) Refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
@@ -36,6 +38,7 @@ var refusals = []*rpc.Error{
 
 	errPrefix, errFormat, errFormatRegion, errImage, errStatus, errCategory, errLicense, errMarket, errEncrypted,
 	errSystemSize, errExporting, errNoRole, errBucket, errBucketEncrypts, errBucketDenied, errRestore, errConcurrent, errWeekly,
-	errTask, errTaskStatus, errRegion, errDryRun,
+	errTask, errTaskStatus, errRegion, errRegionOfImages, errDryRun,
+	errOwnerAlias, errOSType, errArchitecture, errUsage, errTagCount, errTagMismatch, errFilterKey, errInstanceType, errParamter,
 	missing("RegionId"),
 }

@@ -25,6 +25,7 @@ const role = "AliyunECSImageExportDefaultRole"
 // standIn is a stand-in cloud with the project's own clients of its services.
 type standIn struct {
 	t           *testing.T
+	cloud       *cloud.Cloud
 	environment map[string]string
 	image       string
 
@@ -51,7 +52,7 @@ func start(t *testing.T, change ...func(*cloud.Options)) standIn {
 	}
 	c := cloudtest.Start(t, o)
 	e := cloudtest.Environment(c)
-	s := standIn{t: t, environment: e, image: ids[0]}
+	s := standIn{t: t, cloud: c, environment: e, image: ids[0]}
 	credentials := func(context.Context) (rpc.Credentials, error) {
 		return rpc.Credentials{ID: e["ACCESS_KEY_ID"], Secret: e["ACCESS_KEY_SECRET"]}, nil
 	}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"ecs-image-export/local/faults"
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/mns"
 	"ecs-image-export/shared/oss"
+	"ecs-image-export/shared/ram"
 	"ecs-image-export/shared/rpc"
 )
 
@@ -94,4 +96,47 @@ func seen(err error) string {
 		return fmt.Sprint(m.Status, " ", m.Code)
 	}
 	return fmt.Sprint(err)
+}
+
+// TestDocumentedOfRAM does the same with the codes that RAM and STS document for
+// what the set-up, the checks and the permission do there.
+func TestDocumentedOfRAM(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	calls := map[string]func() error{
+		"ram": func() error {
+			_, err := s.ram.CreateRole(t.Context(), ram.Role{Name: "made", Trust: trustsECS})
+			return err
+		},
+		"sts": func() error {
+			_, err := s.ram.AssumeRole(t.Context(), "acs:ram::1:role/x", "xx", time.Hour)
+			return err
+		},
+	}
+	for _, c := range []struct {
+		service string
+		status  int
+		codes   []string
+	}{
+		{"ram", 400, []string{"MalformedPolicyDocument", "InvalidParameter.RoleName.InvalidChars", "InvalidParameter.RoleName.Length",
+			"InvalidParameter.AssumeRolePolicyDocument.Length", "InvalidParameter.PolicyType", "SignatureNonceUsed", "IncompleteSignature"}},
+		{"ram", 403, []string{"NoPermission"}},
+		{"ram", 404, []string{"EntityNotExist.Role", "EntityNotExist.Policy", "EntityNotExist.Policy.Version", "EntityNotExist.Role.Policy"}},
+		{"ram", 409, []string{"EntityAlreadyExists.Role", "EntityAlreadyExists.Policy", "EntityAlreadyExists.Role.Policy",
+			"LimitExceeded.Role", "LimitExceeded.Policy", "LimitExceeded.Role.Policy"}},
+		{"ram", 500, []string{"InternalError"}},
+		{"ram", 503, []string{"ServiceUnavailable"}},
+		{"sts", 400, []string{"InvalidParameter.RoleArn", "InvalidParameter.RoleSessionName", "InvalidParameter.DurationSeconds",
+			"InvalidParameter.PolicyGrammar", "InvalidParameter.PolicySize"}},
+		{"sts", 403, []string{"NoPermission"}},
+		{"sts", 404, []string{"EntityNotExist.Role"}},
+	} {
+		for _, code := range c.codes {
+			s.add(fmt.Sprintf(`{"service":%q,"what":{"code":%q}}`, c.service, code))
+			if got, want := seen(calls[c.service]()), fmt.Sprint(c.status, " ", code); got != want {
+				t.Errorf("%s: the client saw %q, want %q", c.service, got, want)
+			}
+			s.call(http.MethodDelete, "")
+		}
+	}
 }

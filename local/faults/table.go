@@ -81,7 +81,7 @@ func (t *Table) check(f *Fault) []string {
 	problems = append(problems, f.When.problems()...)
 	problems = append(problems, f.What.problems(*f)...)
 	if known && f.What.Code != "" && (f.What.Status == 0 || f.What.Message == "") {
-		status, message := service.Documented(f.What.Code)
+		status, message := service.Documented(f.What.Code, f.What.Status)
 		if f.What.Status == 0 {
 			f.What.Status = status
 		}

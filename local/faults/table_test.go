@@ -19,7 +19,7 @@ func (shop) Operations() []string { return []string{"Buy", "Sell"} }
 
 func (shop) Operation(r *http.Request) []string { return []string{strings.TrimPrefix(r.URL.Path, "/")} }
 
-func (shop) Documented(code string) (int, string) {
+func (shop) Documented(code string, _ int) (int, string) {
 	if code == "SoldOut" {
 		return 409, "There is none."
 	}

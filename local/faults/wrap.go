@@ -17,8 +17,9 @@ type Service interface {
 	// where it cannot be told. The call can still be served.
 	Operation(*http.Request) []string
 	// Documented returns the status and the message that the service's documents
-	// give a code, or 0 for one that is not in them.
-	Documented(code string) (status int, message string)
+	// give a code, or 0 for one that is not in them. Where a code has several
+	// meanings, the wanted status (or 0) chooses.
+	Documented(code string, wanted int) (status int, message string)
 	// Refuse answers a call with an error in the service's format.
 	Refuse(w http.ResponseWriter, r *http.Request, status int, code, message string)
 }

@@ -37,8 +37,8 @@ func (s *Service) Operation(r *http.Request) []string {
 	return op.actions
 }
 
-// Documented returns the status and the message of a code.
-func (s *Service) Documented(code string) (status int, message string) {
+// Documented returns the status and the message of a code. None has two.
+func (s *Service) Documented(code string, _ int) (status int, message string) {
 	for _, e := range documented {
 		if e.code == code {
 			return e.status, e.message

@@ -33,8 +33,8 @@ func (s *Service) Operation(hr *http.Request) []string {
 	return []string{op.name}
 }
 
-// Documented returns the status and the message of a code.
-func (s *Service) Documented(code string) (status int, message string) {
+// Documented returns the status and the message of a code. None has two.
+func (s *Service) Documented(code string, _ int) (status int, message string) {
 	for _, e := range documented {
 		if e.Code == code {
 			return e.Status, e.Message

@@ -1,6 +1,7 @@
 package ram_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -103,4 +104,21 @@ func TestARoleHasAtMostFiveCustomPolicies(t *testing.T) {
 	}
 	// System policies count apart.
 	c.do("AttachPolicyToRole", "RoleName", "r", "PolicyType", "System", "PolicyName", "AliyunOSSFullAccess")
+}
+
+// An account has room for a thousand roles, and the set-up may come upon that.
+func TestTheLimitOfRoles(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	for n := range 1000 {
+		c.do("CreateRole", "RoleName", "r"+strconv.Itoa(n), "AssumeRolePolicyDocument", trustECS)
+	}
+	if _, code, status := c.as(root, "CreateRole", "RoleName", "more", "AssumeRolePolicyDocument", trustECS); status != 409 || code != "LimitExceeded.Role" {
+		t.Errorf("one more: %d %s", status, code)
+	}
+	if _, code, _ := c.as(root, "CreateRole", "RoleName", "r0", "AssumeRolePolicyDocument", trustECS); code != "EntityAlreadyExists.Role" {
+		t.Errorf("one that is there: %s", code)
+	}
+	c.do("DeleteRole", "RoleName", "r0")
+	c.do("CreateRole", "RoleName", "more", "AssumeRolePolicyDocument", trustECS)
 }

@@ -41,14 +41,16 @@ type restored struct {
 }
 
 // Documented returns the status and the message of a code, of the product's own
-// (Refusals) or of those that every product has.
-func (s *Service) Documented(code string) (status int, message string) {
+// (Refusals) or of those that every product has. A few have more than one meaning:
+// it is that of this status, and the first where none has it.
+func (s *Service) Documented(code string, status int) (int, string) {
+	var found Error
 	for _, e := range slices.Concat(s.Refusals, common) {
-		if e.Code == code {
-			return e.Status, e.Message
+		if e.Code == code && (found.Code == "" || e.Status == status && found.Status != status) {
+			found = *e
 		}
 	}
-	return 0, ""
+	return found.Status, found.Message
 }
 
 // Refuse answers a call with an error.

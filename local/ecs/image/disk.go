@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"ecs-image-export/local/ecs/sparse"
 	"ecs-image-export/shared/diskimage"
 )
 
@@ -16,6 +15,7 @@ type Disk struct {
 	diskimage.Image           // RAW or QCOW2
 	Modified        time.Time // when its file was
 	file            *os.File
+	length          int64 // of its file
 }
 
 // Open opens the content of a disk. A name that leaves the folder, through a
@@ -35,6 +35,19 @@ func (f *Folder) Open(m Mapping) (*Disk, error) {
 // Close releases the file.
 func (d *Disk) Close() error { return d.file.Close() }
 
+// Unchanged returns an error unless the file is as it was when the disk was
+// opened. Without it, what was read may be of two disks.
+func (d *Disk) Unchanged() error {
+	info, err := d.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != d.length || !info.ModTime().Equal(d.Modified) {
+		return fmt.Errorf("%s was changed while it was read; leave the files of disks alone while they are exported", d.file.Name())
+	}
+	return nil
+}
+
 // openDisk finds the format from the content.
 func openDisk(file *os.File) (*Disk, error) {
 	info, err := file.Stat()
@@ -45,18 +58,13 @@ func openDisk(file *os.File) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{Modified: info.ModTime(), file: file}
-	switch format {
-	case diskimage.RAW:
-		d.Image, err = sparse.Open(file)
-	case diskimage.QCOW2:
-		d.Image, err = diskimage.OpenAs(format, file, info.Size(), diskimage.Limits{})
-	default:
+	if format != diskimage.RAW && format != diskimage.QCOW2 {
 		// Open could read more, but the sources of disks are not a converter.
-		err = fmt.Errorf("%w: %s", diskimage.ErrUnsupported, format)
+		return nil, fmt.Errorf("%w: %s", diskimage.ErrUnsupported, format)
 	}
+	content, err := diskimage.OpenAs(format, file, info.Size(), diskimage.Limits{})
 	if err != nil {
 		return nil, err
 	}
-	return d, nil
+	return &Disk{content, info.ModTime(), file, info.Size()}, nil
 }

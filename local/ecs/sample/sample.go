@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"ecs-image-export/local/ecs/image"
-	"ecs-image-export/local/ecs/sparse"
 	"ecs-image-export/shared/diskimage"
 )
 
@@ -148,7 +147,11 @@ func convert(raw, qcow2 string) error {
 		return err
 	}
 	defer in.Close()
-	content, err := sparse.Open(in)
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	content, err := diskimage.OpenAs(diskimage.RAW, in, info.Size(), diskimage.Limits{})
 	if err != nil {
 		return err
 	}
