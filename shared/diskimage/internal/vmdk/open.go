@@ -46,7 +46,7 @@ func Open(r io.ReaderAt, size int64, l disk.Limits) (disk.Image, error) {
 	if h.overHead > fileEnd {
 		return nil, formatError("the file has %d sectors, its overhead alone %d", fileEnd, h.overHead)
 	}
-	t, err := loadTables(r, h, fileEnd, fileEnd)
+	t, err := loadTables(r, h, min(fileEnd, h.farthest()), fileEnd)
 	if err != nil {
 		return nil, err
 	}

@@ -42,12 +42,26 @@ type tables struct {
 	late  []uint32
 }
 
-// loadTables reads the directories.
+// farthest is the sector that no table lies behind, however badly the grains were
+// compressed, and however many were written anew.
+func (h *header) farthest() int64 {
+	return h.overHead + 4*(h.capacity+h.grainSize+h.grains()+h.directorySectors()+h.tables()*h.tableSectors())
+}
+
+// loadTables reads the directories. While the end of the file is not known, a table
+// behind the sectors for tables may be there or not; the other of its kind must not
+// stand in for it then, since it need not be the same.
 func loadTables(r io.ReaderAt, h *header, end, fileEnd int64) (*tables, error) {
 	t := &tables{r: r, h: h, end: end, fileEnd: fileEnd, place: int64(h.gdOffset)}
 	first, err := t.loadDirectory(h.gdOffset, "grain directory")
+	if errors.Is(err, disk.ErrOrder) {
+		return nil, err
+	}
 	if h.flags&flagRedundant != 0 {
 		second, err2 := t.loadDirectory(h.rgdOffset, "redundant grain directory")
+		if errors.Is(err2, disk.ErrOrder) {
+			return nil, err2
+		}
 		if err2 == nil {
 			t.redundant = second
 		}
@@ -58,6 +72,13 @@ func loadTables(r io.ReaderAt, h *header, end, fileEnd int64) (*tables, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	for _, places := range [][]uint32{first, t.redundant} {
+		for i, place := range places {
+			if t.behind(int64(place), h.tableSectors()) {
+				return nil, orderError("grain table %d at sector %d does not come before the grains", i, place)
+			}
+		}
 	}
 	t.directory = first
 	for i, place := range first {
@@ -107,7 +128,16 @@ func (t *tables) fits(place uint32) bool {
 	return place == 0 || int64(place)+t.h.tableSectors() <= t.end
 }
 
+// behind says that n sectors at a place do not come where tables may be, but that
+// the file may have them.
+func (t *tables) behind(place, n int64) bool {
+	return t.fileEnd == math.MaxInt64 && place != 0 && place+n > t.end && place+n <= t.h.farthest()
+}
+
 func (t *tables) loadDirectory(offset uint64, what string) ([]uint32, error) {
+	if offset <= math.MaxUint32 && t.behind(int64(offset), t.h.directorySectors()) {
+		return nil, orderError("the %s at sector %d does not come before the grains", what, offset)
+	}
 	if offset == 0 || offset > math.MaxUint32 || int64(offset)+t.h.directorySectors() > t.end {
 		return nil, formatError("the %s, %d sectors at sector %d, lies outside the %d sectors for tables", what, t.h.directorySectors(), offset, t.end)
 	}
