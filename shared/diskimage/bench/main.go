@@ -35,7 +35,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	gib := flag.Int64("gib", 2, "size of the disk in GiB")
-	runs := flag.Int("runs", 5, "runs of each work, in turns; the best counts, and what takes long runs once")
+	runs := flag.Int("runs", 5, "runs of each work, in turns; the best counts, and what others take long for runs once")
 	only := flag.String("only", "", "measure the works whose names match this regular expression")
 	keep := flag.String("dir", "", "folder to work in; kept, with the disk (default: a temporary one)")
 	flag.Parse()
