@@ -128,9 +128,9 @@ func catalogued(x export.Export, device string) *time.Time {
 	return nil
 }
 
-func describe(x export.Export, p progress) exportDetail {
+func describe(x export.Export, sum ExportSummary, p progress) exportDetail {
 	detail := exportDetail{
-		ExportSummary: summarize(x), Progress: p.percent, EstimatedCompletionAt: p.end, History: []historyEntry{},
+		ExportSummary: sum, Progress: p.percent, EstimatedCompletionAt: p.end, History: []historyEntry{},
 	}
 	for _, l := range x.Lines {
 		if x.Quiet(l) && l.Seq < x.Seq() {

@@ -69,7 +69,7 @@ func (s *server) createOperation(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		return &output{"/exports/" + x.ID, createdExport{summarize(x), brokenRules(in.findings)}}, nil
+		return &output{"/exports/" + x.ID, createdExport{s.summary(ctx, x), brokenRules(in.findings)}}, nil
 	})
 }
 

@@ -16,6 +16,13 @@ type queuePlace struct {
 	NextTryAt *time.Time `json:"nextTryAt" doc:"When the first in the queue asks ECS again unless a task ends before; null where others have to go first."`
 }
 
+// summary is an export as a list shows it, with its place if it waits.
+func (s *server) summary(ctx context.Context, x export.Export) ExportSummary {
+	sums := []ExportSummary{summarize(x)}
+	s.queued(ctx, []export.Export{x}, sums)
+	return sums[0]
+}
+
 // queued adds to exports that wait where they do. One listing tells it for all.
 func (s *server) queued(ctx context.Context, exports []export.Export, sums []ExportSummary) {
 	var q *export.Queue

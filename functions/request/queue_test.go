@@ -18,8 +18,12 @@ func TestQueue(t *testing.T) {
 	b.config.LookMax = time.Hour
 	i := b.instance(t)
 	var ids []string
-	for _, image := range b.images {
-		ids = append(ids, i.create(t, order("imageId", image)).ID)
+	for n, image := range b.images {
+		made := i.create(t, order("imageId", image))
+		ids = append(ids, made.ID)
+		if n > 0 && (made.Queue == nil || made.Queue.Place == nil || *made.Queue.Place != n || made.Queue.NextTryAt == nil) {
+			t.Errorf("the answer to the order of image %d shows the queue as %+v", n+1, made.Queue)
+		}
 	}
 	busy := i.create(t, order("imageId", b.images[0]))
 
@@ -95,7 +99,7 @@ func TestQuietHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, h := range describe(x, progress{}).History {
+	for _, h := range describe(x, summarize(x), progress{}).History {
 		got = append(got, fmt.Sprintf("%d %s", h.Seq, h.State))
 	}
 	if want := "[1 requested 2 submitting 3 queued 43 queued]"; fmt.Sprint(got) != want {

@@ -32,11 +32,7 @@ func (s *server) readOperation(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		detail := describe(x, s.progress(ctx, x))
-		sums := []ExportSummary{detail.ExportSummary}
-		s.queued(ctx, []export.Export{x}, sums)
-		detail.ExportSummary = sums[0]
-		return &output{detail}, nil
+		return &output{describe(x, s.summary(ctx, x), s.progress(ctx, x))}, nil
 	})
 }
 
