@@ -145,3 +145,27 @@ func FuzzObjectEvent(f *testing.F) {
 		}
 	})
 }
+
+// FuzzTimerEvent wants what a timer sends to be refused or to be the same when it is
+// written and read again.
+func FuzzTimerEvent(f *testing.F) {
+	f.Add(sample(f, "timer"))
+	f.Add([]byte(`{"triggerTime":"2026-11-22T17:12:48+08:00","triggerName":"x","payload":"{\"a\":1}"}`))
+	f.Add([]byte(`{"triggerTime":null}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var e, again TimerEvent
+		if json.Unmarshal(body, &e) != nil {
+			return
+		}
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(e, again); diff != "" {
+			t.Errorf("(-before +after):\n%s", diff)
+		}
+	})
+}

@@ -9,17 +9,19 @@ import (
 )
 
 // exportRule clears away what an export that died has left: parts of an upload cost
-// storage and no listing of objects shows them. The longest export is a matter of days.
+// storage and no listing of objects shows them. Those of an export that is alive are
+// younger: MAX_AGE is at most tracker.LongestTask.
 var exportRule = oss.Rule{ID: "ecs-image-export-abort-uploads", AbortUploadsDays: 7}
 
 // progressRule ends the claims that keep questions about progress apart. They mean
-// nothing after some seconds; a day is the shortest that OSS knows.
+// nothing after PROGRESS_INTERVAL, seconds and at most a day, which is the shortest
+// that OSS knows.
 var progressRule = oss.Rule{ID: "ecs-image-export-progress", Prefix: "progress/", ExpireDays: 1}
 
 // claimRules end the claims of idempotency keys and of callers' places for open
 // exports. OSS counts from the last claim, and both mean nothing for longer than
 // that: a key expires within 28 days (IDEMPOTENCY_EXPIRY), and no export is open for
-// a month.
+// longer (tracker.LongestOpen). What other prefixes hold stays until it is removed.
 var claimRules = []oss.Rule{
 	{ID: "ecs-image-export-idempotency", Prefix: "idempotency/", ExpireDays: 30},
 	{ID: "ecs-image-export-by-caller", Prefix: "by-caller/", ExpireDays: 30},

@@ -21,6 +21,7 @@ import (
 	localram "ecs-image-export/local/ram"
 	"ecs-image-export/shared/oss"
 	"ecs-image-export/shared/rpc"
+	"ecs-image-export/shared/tracker"
 )
 
 const (
@@ -199,6 +200,29 @@ func TestPutsRightWhatDiffers(t *testing.T) {
 	}
 	if diff := cmp.Diff(slices.Concat(claimRules, []oss.Rule{theirs, progressRule}), rules); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLifecyclesOutliveExports wants no rule to take from an export what it still
+// stands on, by the longest that a deployment may allow.
+func TestLifecyclesOutliveExports(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	if kept := time.Duration(exportRule.AbortUploadsDays) * day; kept < tracker.LongestTask {
+		t.Errorf("uploads are ended after %v, and exports run for %v", kept, tracker.LongestTask)
+	}
+	rules := map[string]oss.Rule{}
+	for _, r := range append(claimRules, progressRule) {
+		rules[r.Prefix] = r
+	}
+	for prefix, needed := range map[string]time.Duration{"by-caller/": tracker.LongestOpen, "idempotency/": 28 * day, "progress/": day} {
+		if kept := time.Duration(rules[prefix].ExpireDays) * day; kept < needed {
+			t.Errorf("%s is kept for %v, and needed for %v", prefix, kept, needed)
+		}
+		delete(rules, prefix)
+	}
+	if len(rules) > 0 {
+		t.Errorf("nobody says how long these are needed: %v", rules)
 	}
 }
 

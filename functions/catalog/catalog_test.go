@@ -83,6 +83,42 @@ func TestForeignObjects(t *testing.T) {
 	}
 }
 
+// TestObjectLikeOurs wants an object that is named as one of ours and lies elsewhere,
+// or is of another image, to be somebody else's: nothing of it is in our log.
+func TestObjectLikeOurs(t *testing.T) {
+	t.Parallel()
+	cloud := trackertest.Start(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Hour})
+	tr := cloud.Tracker(t, cloud.Config())
+	c := catalog{tr}
+	f, err := tr.Begin(t.Context(), "", cloud.Request(t, cloud.Images[0]))
+	if err == nil {
+		err = tr.Step(t.Context(), f, tracker.Known{})
+	}
+	if err == nil {
+		err = tr.OSS.Bucket("somebody-elses").CreateBucket(t.Context())
+	}
+	if err != nil || f.State != export.Exporting {
+		t.Fatalf("state %s, %v", f.State, err)
+	}
+	other := f.Request
+	other.ImageID = "m-bp1somebodyelses00001"
+	for bucket, key := range map[string]string{
+		"somebody-elses": f.Request.ObjectKey(f.Request.Disks[0]), f.Request.Bucket: other.ObjectKey(f.Request.Disks[0]),
+	} {
+		put(t, tr, bucket, key)
+		if _, err := c.handle(t.Context(), created(bucket, key)); err != nil {
+			t.Errorf("%s/%s: %v", bucket, key, err)
+		}
+	}
+	page, err := tr.OSS.Bucket(cloud.Environment["RECORDS_BUCKET"]).List(t.Context(), oss.ListOptions{Prefix: "unmanaged/"})
+	if err != nil || len(page.Objects) != 2 {
+		t.Errorf("%d objects are cataloged, want 2 (%v)", len(page.Objects), err)
+	}
+	if after, _, err := tr.Load(t.Context(), f.ID); err != nil || after.Seq() != f.Seq() {
+		t.Errorf("the log has %d lines, and had %d, %v", after.Seq(), f.Seq(), err)
+	}
+}
+
 // TestDropped wants events that nobody can handle to be dropped with a reason,
 // and to leave nothing behind.
 func TestDropped(t *testing.T) {

@@ -326,13 +326,16 @@ func TestAbandoned(t *testing.T) {
 	}
 }
 
-// TestParked gives up on a message that can't be handled, and keeps it.
+// TestParked gives up on a message that can't be handled, after some tries, and
+// keeps it.
 func TestParked(t *testing.T) {
 	t.Parallel()
 	id := export.NewID(time.Now())
+	var tries atomic.Int32
 	denied := func(_ string, h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "exports/"+id) {
+				tries.Add(1)
 				w.WriteHeader(http.StatusForbidden)
 				fmt.Fprint(w, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
 				return
@@ -365,6 +368,9 @@ func TestParked(t *testing.T) {
 	}
 	if left := p.drop(t); len(left) != 0 {
 		t.Errorf("messages are left: %v", left)
+	}
+	if n := tries.Load(); n != maxReceives {
+		t.Errorf("parked after %d tries, want %d", n, maxReceives)
 	}
 }
 

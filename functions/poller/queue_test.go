@@ -153,6 +153,27 @@ func TestTasksAtOnce(t *testing.T) {
 	}
 }
 
+// TestSlotOfBusyImage wants an export whose image is being exported to keep no slot
+// from others while it stands aside.
+func TestSlotOfBusyImage(t *testing.T) {
+	t.Parallel()
+	c := trackertest.Start(t, 2, cloud.Options{Speed: 1, TaskLeast: time.Hour})
+	p := poller{config: patient(c)}
+	p.config.TasksAtOnce, p.config.ClockSkew = 2, time.Hour // for which a slot just taken is kept
+	p.tracker = c.Tracker(t, p.config.Config)
+	for i, want := range []struct {
+		image string
+		state export.State
+	}{{c.Images[0], export.Exporting}, {c.Images[0], export.Queued}, {c.Images[1], export.Exporting}} {
+		if f := begin(t, p, c.Request(t, want.image)); f.State != want.state {
+			t.Errorf("export %d is %s, want %s: %+v", i+1, f.State, want.state, f.Delay)
+		}
+	}
+	if f := begin(t, p, c.Request(t, c.Images[0])); f.State != export.Queued || f.Delay.Code != export.CodeImageBusy {
+		t.Errorf("state %s, %+v", f.State, f.Delay)
+	}
+}
+
 // TestWeeklyQuota waits eight days for a week to end, longer than MNS keeps a
 // message, and loses all messages twice. ECS is asked three times an hour for all
 // exports together, none is lost, and none is announced again for it.
@@ -233,6 +254,43 @@ func TestWeeklyQuota(t *testing.T) {
 		}
 		if queued != 1 {
 			t.Errorf("export %s is announced as queued %d times", id, queued)
+		}
+	}
+}
+
+// TestPatience wants the nudge of an export that waits in the queue not taken for
+// lost while its next look is not due, and that of any other.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	c := trackertest.Start(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Hour})
+	p := poller{config: patient(c)}
+	p.config.SweepAfter = time.Minute
+	p.tracker = c.Tracker(t, p.config.Config)
+	runs, waits := begin(t, p, c.Request(t, c.Images[0])), begin(t, p, c.Request(t, c.Images[0]))
+	if runs.State != export.Exporting || waits.State != export.Queued {
+		t.Fatalf("states %s and %s", runs.State, waits.State)
+	}
+	for _, later := range []struct {
+		after time.Duration
+		swept int
+	}{{0, 0}, {2 * p.config.SweepAfter, 1}, {p.config.QueueWait + 2*p.config.SweepAfter, 2}} {
+		p.tracker.Now = func() time.Time { return time.Now().Add(later.after) }
+		q, err := p.tracker.Records.Queue(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		patience, swept := p.patience(q), 0
+		entries, _, err := p.tracker.Records.List(t.Context(), record.Active, "", 10)
+		if err != nil || len(entries) != 2 {
+			t.Fatalf("%d exports are open, %v", len(entries), err)
+		}
+		for _, e := range entries {
+			if p.tracker.Now().Sub(e.Touched) > patience(e.ID) {
+				swept++
+			}
+		}
+		if swept != later.swept {
+			t.Errorf("%d nudges are lost after %v, want %d", swept, later.after, later.swept)
 		}
 	}
 }

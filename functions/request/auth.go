@@ -41,7 +41,7 @@ const bearer = "bearer"
 
 var bearerScheme = &huma.SecurityScheme{
 	Type: "http", Scheme: "bearer", BearerFormat: "JWT",
-	Description: "A JWT of this deployment's issuer. Its scope says what it is good for: exports:read looks, exports:write makes and cancels exports, exports:admin removes them, changes permissions and asks about other roles. None of them has another in it.",
+	Description: "A JWT of this deployment's issuer. Its scope says what it is good for: exports:read looks and checks, exports:write makes and cancels exports and lets an order with any role be checked, exports:admin removes them, changes permissions and asks about other roles. None of them has another in it.",
 }
 
 type callerKey struct{}
@@ -74,7 +74,7 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			refuse(w, unauthorized(challenge, fmt.Sprintf("The bearer token is not accepted. %s. Get another from the issuer of this deployment.", refused), refused.Error()))
 			return
 		case err != nil:
-			p := unavailable(r.Context(), "Tokens can't be checked at the moment, because the issuer's keys can't be fetched. Try again.", err)
+			p := unavailable(r.Context(), "Tokens can't be checked, because the issuer's keys can't be fetched.", "Try again.", err)
 			p.headers.Set("Retry-After", fmt.Sprint(int(keysPause.Seconds())))
 			refuse(w, p)
 			return

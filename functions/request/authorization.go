@@ -158,26 +158,53 @@ func (s *server) setUpRole(ctx context.Context) (authorizationReport, error) {
 	if err != nil {
 		return authorizationReport{}, s.setupFailed(ctx, err)
 	}
+	report, enough, err := s.made(ctx, name)
+	if err != nil {
+		return authorizationReport{}, err
+	}
+	// A role that RAM does not show yet, or whose policies can't be judged, gets the
+	// policy too: attaching it twice is the same as once.
+	if !enough {
+		err := s.roles.EnsureAttached(ctx, name, ram.System, systemPolicy)
+		if e, refused := rpc.Refused(err); refused && e.Code == "EntityNotExist.Role" {
+			return authorizationReport{}, notShown(ctx, name, e.Error())
+		}
+		if err != nil {
+			return authorizationReport{}, s.setupFailed(ctx, err)
+		}
+		created = append(created, "permissions")
+		slog.InfoContext(ctx, "policy attached", "role", name, "policy", systemPolicy)
+		if report, _, err = s.made(ctx, name); err != nil {
+			return authorizationReport{}, err
+		}
+	}
+	if len(report.Missing) > 0 {
+		return authorizationReport{}, notShown(ctx, name, fmt.Sprintf("missing after the set-up: %v", report.Missing))
+	}
+	report.Created = created
+	return report, nil
+}
+
+// made looks at the role while it is set up. enough says that it surely has a policy
+// that grants what exports need. The error is a problem: a trust policy that stays
+// as it is.
+func (s *server) made(ctx context.Context, name string) (report authorizationReport, enough bool, err error) {
 	facts := s.role(ctx, name)
-	report := s.reportRole(facts)
+	report = s.reportRole(facts)
 	if slices.Contains(report.Missing, "trust") {
-		return authorizationReport{}, newProblem(http.StatusConflict, codeRoleTrust, fmt.Sprintf(
+		return report, false, newProblem(http.StatusConflict, codeRoleTrust, fmt.Sprintf(
 			"Role %s is there, and its trust policy does not let %s take it. That is not changed here, because others may rely on it: "+
 				"add the statement of GET /authorization (needed.trustPolicy) to it, or delete the role and call this again.", name, exporter))
 	}
 	attached := slices.ContainsFunc(facts.policies, func(p ram.Policy) bool { return p.Name == ram.System+"/"+systemPolicy })
-	if report.Authorized == nil || slices.Contains(report.Missing, "permissions") {
-		if !attached {
-			if err := s.roles.EnsureAttached(ctx, name, ram.System, systemPolicy); err != nil {
-				return authorizationReport{}, s.setupFailed(ctx, err)
-			}
-			created = append(created, "permissions")
-			slog.InfoContext(ctx, "policy attached", "role", name, "policy", systemPolicy)
-			report = s.reportRole(s.role(ctx, name))
-		}
-	}
-	report.Created = created
-	return report, nil
+	granted := report.Authorized != nil && !slices.Contains(report.Missing, "permissions")
+	return report, facts.known() && (attached || granted), nil
+}
+
+// notShown is the answer where RAM took what was made and does not show it yet, as
+// why says: that comes some seconds later.
+func notShown(ctx context.Context, role, why string) *problem {
+	return unavailable(ctx, fmt.Sprintf("Role %s is not whole yet: what was made stays, and RAM does not show all of it so soon.", role), "Call this again.", errors.New(why))
 }
 
 func (s *server) refuseSetup(why string) *problem {
@@ -199,5 +226,5 @@ func (s *server) setupFailed(ctx context.Context, err error) *problem {
 		return newProblem(http.StatusConflict, codeRoleRefused, fmt.Sprintf("RAM refuses %s: %s", e.Action, e.Message),
 			finding{Location: "path", Message: "RAM answered " + e.Code + ": " + e.Message, Code: e.Code})
 	}
-	return unavailable(ctx, "RAM can't be asked at the moment. What was made stays; call this again.", err)
+	return unavailable(ctx, "RAM can't be asked. What was made stays.", "Call this again.", err)
 }

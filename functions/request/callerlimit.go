@@ -54,7 +54,7 @@ func (s *server) admit(ctx context.Context, id, key string) (place, error) {
 	for first := 1; first <= limit; first += placesAtOnce {
 		taken, err := s.admitTo(ctx, digest, first, min(limit, first+placesAtOnce-1), id, key)
 		if err != nil {
-			return place{}, unavailable(ctx, "The caller's open exports can't be counted at the moment, and nothing was submitted. Send the order again.", err)
+			return place{}, unavailable(ctx, "The caller's open exports can't be counted, and nothing was submitted.", "Send the order again.", err)
 		}
 		if taken.ID != "" {
 			return taken, nil

@@ -127,6 +127,29 @@ func TestPlaceOfTheDead(t *testing.T) {
 	}
 }
 
+// TestPlaceInDoubt wants a place kept for an export that may be on record for all its
+// caller was told.
+func TestPlaceInDoubt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Hour})
+	b.config.CallerOpenExports = 1
+	api := b.instance(t)
+	b.meddle(func(call string, w http.ResponseWriter) bool {
+		if strings.HasPrefix(call, "oss POST "+b.environment["RECORDS_BUCKET"]+"/exports/") {
+			http.Error(w, "no", http.StatusBadGateway)
+			return true
+		}
+		return false
+	})
+	if p := api.do(t, "POST", "/exports", order("imageId", b.images[0])).problem(t); p.Status != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "not known") {
+		t.Errorf("%+v", p)
+	}
+	b.meddle(nil)
+	if places := b.places(t, 1); len(places) != 1 {
+		t.Errorf("the caller's places are of %v", places)
+	}
+}
+
 // TestRate wants the calls of each caller counted by itself, and a wait that is long
 // enough.
 func TestRate(t *testing.T) {

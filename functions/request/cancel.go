@@ -18,7 +18,7 @@ func (s *server) cancelOperation(api huma.API) {
 		OperationID: "cancel-export", Method: http.MethodPost, Path: "/exports/{id}/cancel", Tags: []string{"exports"},
 		Summary: "Cancel an export",
 		Description: "From the answer on the export ends as canceled and not otherwise: its task is canceled in ECS, and its objects and unfinished uploads are removed. " +
-			"That takes a few minutes, until it is certain that nothing more arrives; one that was never submitted is canceled at once. " +
+			"That takes a few minutes, until it is certain that nothing more arrives, and a quarter of an hour where a call to ECS was never answered and may have begun a task; one that was never submitted is canceled at once. " +
 			"Cancelling twice is the same as once. A body has to be JSON; nothing in it is looked at.",
 		DefaultStatus: http.StatusAccepted, Security: mayWrite,
 		Errors: []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
@@ -42,7 +42,7 @@ func (s *server) cancel(ctx context.Context, id string) (export.Export, error) {
 			"The export is %s already and can't be canceled. %s", f.State, afterEnd(f.Export)))
 	}
 	if err != nil {
-		return export.Export{}, unavailable(ctx, "The cancel could not be recorded, or it is not known whether it was. Send it again: twice is the same as once.", err)
+		return export.Export{}, unavailable(ctx, "The cancel could not be recorded, or it is not known whether it was.", "Send it again: twice is the same as once.", err)
 	}
 	if f.State == export.Canceling {
 		return s.step(ctx, f), nil
@@ -56,8 +56,11 @@ func byCaller(ctx context.Context, what string) string { return what + " by " + 
 
 // afterEnd says what can still be done about an export that has ended.
 func afterEnd(x export.Export) string {
-	if x.State == export.Completed || x.State == export.Failed {
-		return fmt.Sprintf("DELETE /exports/%s removes its objects.", x.ID)
+	switch {
+	case x.Abandoned():
+		return "It never had an object."
+	case x.State == export.Deleted:
+		return fmt.Sprintf("There is nothing left of it, unless something landed since: DELETE /exports/%s removes that too.", x.ID)
 	}
-	return "There is nothing left of it to remove."
+	return fmt.Sprintf("DELETE /exports/%s removes its objects.", x.ID)
 }

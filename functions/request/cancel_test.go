@@ -98,8 +98,23 @@ func TestCancelTooLate(t *testing.T) {
 	if p := api.do(t, "GET", path+"/manifest", "").problem(t); p.Status != http.StatusConflict {
 		t.Errorf("manifest: %+v", p)
 	}
-	if p := api.do(t, "POST", path+"/cancel", "").problem(t); p.Code != codeEnded || !strings.Contains(p.Detail, "nothing left") {
+	if p := api.do(t, "POST", path+"/cancel", "").problem(t); p.Code != codeEnded || !strings.Contains(p.Detail, "nothing left") || !strings.Contains(p.Detail, "DELETE "+path) {
 		t.Errorf("cancel after delete: %+v", p)
+	}
+}
+
+// TestCancelWaiting wants an export that was never submitted to be canceled by the
+// answer: there is nothing to wait for.
+func TestCancelWaiting(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Hour})
+	api := b.instance(t)
+	body := order("imageId", b.images[0])
+	api.create(t, body)
+	if sum := api.create(t, body); sum.State != "queued" {
+		t.Fatalf("state %s", sum.State)
+	} else if a := api.do(t, "POST", "/exports/"+sum.ID+"/cancel", ""); a.status != http.StatusAccepted || !strings.Contains(a.body, `"canceled"`) {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 
@@ -123,7 +138,7 @@ func TestCancelRefused(t *testing.T) {
 	// The cancel can't be recorded.
 	b.meddle(func(call string, w http.ResponseWriter) bool {
 		if strings.HasPrefix(call, "oss POST "+b.environment["RECORDS_BUCKET"]+"/exports/") {
-			http.Error(w, "no", http.StatusForbidden)
+			http.Error(w, "no", http.StatusServiceUnavailable)
 			return true
 		}
 		return false

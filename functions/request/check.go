@@ -21,11 +21,11 @@ import (
 // checkOrder is an exportOrder whose every part is judged rather than described,
 // so that what is wrong with it is a finding and not a refusal.
 type checkOrder struct {
-	ImageID  string `json:"imageId" example:"m-bp1g7004ksh0oeuco4ng" doc:"The image."`
+	ImageID  string `json:"imageId" minLength:"1" example:"m-bp1g7004ksh0oeuco4ng" doc:"The image."`
 	Bucket   string `json:"bucket,omitempty" example:"image-exports" doc:"The bucket; the first of the deployment's by default."`
 	Prefix   string `json:"prefix,omitempty" example:"Demo" doc:"What the names of the disk objects begin with."`
 	Format   string `json:"format,omitempty" example:"raw" doc:"raw, vhd, qcow2, vdi or vmdk; the deployment's choice by default."`
-	RoleName string `json:"roleName,omitempty" example:"AliyunECSImageExportDefaultRole" doc:"The role that ECS writes to the bucket as; the deployment's choice by default."`
+	RoleName string `json:"roleName,omitempty" example:"AliyunECSImageExportDefaultRole" doc:"The role that ECS writes to the bucket as; the deployment's choice by default. Any but that one and AliyunECSImageExportDefaultRole takes the scope exports:write as well, because the findings tell what is in its policies."`
 }
 
 // checkReport says what would become of an order.
@@ -39,7 +39,19 @@ type checkReport struct {
 	RoleName  string       `json:"roleName"`
 	Disks     []exportDisk `json:"disks" doc:"The disks of the image: one object each."`
 	Findings  []brokenRule `json:"findings" doc:"Every rule that the order breaks, the gravest first."`
-	Fees      *export.Fees `json:"fees,omitempty" doc:"What the export would cost in OSS at most, by the deployment's price list: for disks that are full and don't compress. ECS charges nothing for it."`
+	Fees      *feeEstimate `json:"fees,omitempty" doc:"What the export would cost in OSS if its disks are full and don't compress, which is about the most. ECS charges nothing for it."`
+}
+
+// feeEstimate is export.Fees, described.
+type feeEstimate struct {
+	Currency     string   `json:"currency" example:"CNY" doc:"ISO 4217."`
+	Date         string   `json:"date" example:"2018-01-03" doc:"Of the deployment's price list."`
+	For          string   `json:"for" doc:"Which list that is. Its prices are taken whatever the region and the redundancy of the bucket."`
+	Bytes        int64    `json:"bytes" doc:"What is stored and downloaded."`
+	StorageClass string   `json:"storageClass" example:"Standard" doc:"Of the bucket; Standard where the bucket could not be looked at."`
+	StorageMonth *float64 `json:"storageMonth,omitempty" doc:"For a month of storage; missing where the list has no price for the storage class. What is deleted sooner than the class allows is charged for longer than it is there."`
+	Requests     float64  `json:"requests" doc:"For the requests that write the objects, as many as it may take, and those that read each once."`
+	Download     float64  `json:"download" doc:"For the traffic of downloading everything once over the internet; within the region it is free. Retrieving objects of another class than Standard costs extra, which is not in it."`
 }
 
 type verdict string
@@ -78,18 +90,23 @@ func (s *server) checkOperation(api huma.API) {
 		OperationID: "check-export", Method: http.MethodPost, Path: "/exports/check", Tags: []string{"exports"},
 		Summary: "Say what would become of an order",
 		Description: "Checks the order against every rule and reports all that it breaks, with what to do about each, and what the export would cost. " +
-			"Records and submits nothing. POST /exports checks the same.",
+			"Records and submits nothing. POST /exports checks the same. A token with exports:read alone is told about the roles that exports are made with; " +
+			"any other takes exports:write as well.",
 		DefaultStatus: http.StatusOK, MaxBodyBytes: maxBody + 1, Security: mayRead,
 		Errors: []int{
 			http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable,
 		},
 	}, func(ctx context.Context, in *input) (*output, error) {
+		role := cmp.Or(in.Body.RoleName, s.config.ExportRole)
+		if export.RoleName.MatchString(role) && !s.forExports(role) && !callerOf(ctx).may(writeScope) {
+			return nil, forbidden(writeScope, readScope, writeScope)
+		}
 		subject, request, err := s.lookAt(ctx, exportOrder(in.Body))
 		if err == nil {
 			subject.Account, err = s.account(ctx, request.ImageID)
 		}
 		if err != nil {
-			return nil, unavailable(ctx, "The order could not be checked. Send it again.", err)
+			return nil, unavailable(ctx, "The order could not be checked.", "Send it again.", err)
 		}
 		findings := export.Check(subject, s.config.limits())
 		report := checkReport{
@@ -98,8 +115,8 @@ func (s *server) checkOperation(api huma.API) {
 			Disks: disksOf(request), Findings: brokenRules(findings),
 		}
 		if len(request.Disks) > 0 {
-			fees := export.EstimateFees(*request.Prices, request.StorageClass, request.Disks)
-			report.Fees = &fees
+			sums := feeEstimate(export.EstimateFees(*request.Prices, request.StorageClass, request.Disks))
+			report.Fees = &sums
 		}
 		return &output{report}, nil
 	})
@@ -179,7 +196,7 @@ var anyImageID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$`)
 
 // image looks up the image and puts what it is into the request.
 func (s *server) image(ctx context.Context, r *export.Request) (*export.Image, error) {
-	if r.ImageID == "" { // of which the schema has said so
+	if r.ImageID == "" { // of no image in particular, or one that the schema refuses
 		return nil, nil
 	}
 	if !anyImageID.MatchString(r.ImageID) {

@@ -104,6 +104,21 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckOfAnotherBucket wants nothing told about a bucket that is not the
+// deployment's, not even what the role may do with it.
+func TestCheckOfAnotherBucket(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, cloud.Options{Speed: 1})
+	api := b.instance(t)
+	a := b.account(t)
+	a.policies(a.policy("exports", `{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:*","Resource":["acs:oss:*:*:image-exports","acs:oss:*:*:image-exports/*"]}]}`))
+	for bucket, want := range map[string][]string{"": nil, "payroll": {"bucket-allowed"}, "*": {"bucket-allowed"}} {
+		if r := api.check(t, order("imageId", b.images[0], "bucket", bucket)); !slices.Equal(r.rules(), want) {
+			t.Errorf("bucket %q: %+v, want %v", bucket, r.Findings, want)
+		}
+	}
+}
+
 // TestCheckWaits wants to be told what an order would wait for.
 func TestCheckWaits(t *testing.T) {
 	t.Parallel()

@@ -63,7 +63,7 @@ func (s *server) createOperation(api huma.API) {
 		case errors.As(in.failed, &p):
 			return nil, p
 		case in.failed != nil:
-			return nil, unavailable(ctx, "The order could not be checked, and nothing was submitted. Send it again"+withKey(in.once)+".", in.failed)
+			return nil, unavailable(ctx, "The order could not be checked, and nothing was submitted.", "Send it again"+withKey(in.once)+".", in.failed)
 		}
 		x, err := s.create(ctx, in)
 		if err != nil {
@@ -131,16 +131,16 @@ func unrecorded(ctx context.Context, r export.Request, err error) *problem {
 	unknown, key := errors.Is(err, oss.ErrUnsettled), r.Claim != ""
 	switch {
 	case unknown && key:
-		return unavailable(ctx, "It is not known whether the export was recorded. Send the order again with the same Idempotency-Key, which is safe: it makes one export at most.", err)
+		return unavailable(ctx, "It is not known whether the export was recorded.", "Send the order again with the same Idempotency-Key, which is safe: it makes one export at most.", err)
 	case unknown:
-		p := unavailable(ctx, fmt.Sprintf(
-			"It is not known whether the export was recorded. Look at GET /exports?imageId=%s in some minutes before you send the order again; with an Idempotency-Key it could be sent again at once.", r.ImageID), err)
+		p := unavailable(ctx, "It is not known whether the export was recorded.", fmt.Sprintf(
+			"Look at GET /exports?imageId=%s in some minutes before you send the order again; with an Idempotency-Key it could be sent again at once.", r.ImageID), err)
 		p.headers = nil // no Retry-After: the order sent again could be a second export
 		return p
 	case key:
-		return unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again with the same Idempotency-Key.", err)
+		return unavailable(ctx, "The export could not be recorded, and nothing was submitted.", "Send the order again with the same Idempotency-Key.", err)
 	}
-	return unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again.", err)
+	return unavailable(ctx, "The export could not be recorded, and nothing was submitted.", "Send the order again.", err)
 }
 
 // begun takes the first step of an export that is on record.

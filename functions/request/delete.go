@@ -17,7 +17,7 @@ func (s *server) deleteOperation(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "delete-export", Method: http.MethodDelete, Path: "/exports/{id}", Tags: []string{"exports"},
 		Summary: "Remove the objects of an export that has ended",
-		Description: "Removes every object and unfinished upload of the export from the bucket, the manifest too, for good. " +
+		Description: "Removes every object and unfinished upload of the export from the bucket, the manifest too. That is for good, unless the bucket keeps versions: those stay. " +
 			"Its record stays, in state deleted. Doing it twice is the same as once.",
 		Security: mayAdmin,
 		Errors:   []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
@@ -44,7 +44,7 @@ func (s *server) delete(ctx context.Context, id string) (export.Export, error) {
 		return export.Export{}, newProblem(http.StatusConflict, codeTaskRuns, fmt.Sprintf(
 			"The export has ended, but its objects can't be removed yet: %v. Cancel the task on the Tasks page of the ECS console, or wait until it has ended; then delete the export.", err))
 	case err != nil:
-		return export.Export{}, unavailable(ctx, "The export may be deleted in part. Send the call again: twice is the same as once.", err)
+		return export.Export{}, unavailable(ctx, "The export may be deleted in part.", "Send the call again: twice is the same as once.", err)
 	}
 	return f.Export, nil
 }

@@ -53,7 +53,7 @@ func (s *server) downloadOperation(api huma.API) {
 		}
 		link, _, err := s.downloads.Bucket(x.Request.Bucket).SignGet(ctx, landed.Key, linkTime, oss.SignOptions{Filename: landed.Key})
 		if err != nil {
-			return nil, unavailable(ctx, "The link can't be signed at the moment. Try again.", err)
+			return nil, unavailable(ctx, "The link can't be signed.", "Try again.", err)
 		}
 		return &output{link}, nil
 	})

@@ -213,7 +213,7 @@ func TestCreateWhenServicesFail(t *testing.T) {
 	} {
 		fail(test.call)
 		a := api.do(t, "POST", "/exports", order("imageId", b.images[0]))
-		if p := a.problem(t); p.Status != 503 || p.Code != codeUnavailable || a.header["Retry-After"] == "" || !strings.Contains(p.Detail, test.says) {
+		if p := a.problem(t); p.Status != 500 || p.Code != codeRefused || a.header["Retry-After"] != "" || !strings.Contains(p.Detail, test.says) {
 			t.Errorf("%s: %v %+v", name, a.header, p)
 		}
 	}

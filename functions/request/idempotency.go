@@ -183,16 +183,16 @@ func (s *server) once(ctx context.Context, i *idempotent, prefix string, r expor
 		}
 		i.stands = false // the sweep was faster
 	}
-	return export.Export{}, unavailable(ctx, "The export could not be recorded, and nothing was submitted. Send the order again with the same key.",
+	return export.Export{}, unavailable(ctx, "The export could not be recorded, and nothing was submitted.", "Send the order again with the same key.",
 		fmt.Errorf("the exports of claim %s were abandoned", i.digest))
 }
 
 // unclaimed is the answer where a key could not be claimed, or may have been.
 func unclaimed(ctx context.Context, err error) *problem {
 	if errors.Is(err, oss.ErrUnsettled) {
-		return unavailable(ctx, "It is not known whether the Idempotency-Key was recorded; nothing was submitted. Send the order again with the same key, which is safe: it makes one export at most.", err)
+		return unavailable(ctx, "It is not known whether the Idempotency-Key was recorded; nothing was submitted.", "Send the order again with the same key, which is safe: it makes one export at most.", err)
 	}
-	return unavailable(ctx, "The Idempotency-Key could not be recorded, and nothing was submitted. Send the order again with the same key.", err)
+	return unavailable(ctx, "The Idempotency-Key could not be recorded, and nothing was submitted.", "Send the order again with the same key.", err)
 }
 
 // withKey ends the advice to send an order again.

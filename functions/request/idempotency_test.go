@@ -287,7 +287,7 @@ func TestIdempotencyFaults(t *testing.T) {
 	faults := append([]trackertest.Fault{{}}, trackertest.Faults(requests)...)
 	b := newBench(t, len(faults), cloud.Options{Speed: 1, TaskLeast: time.Hour, Tasks: len(faults)})
 	b.config.CallerOpenExports = maxCallerOpenExports
-	b.config.SubmitTimeout, b.config.ClockSkew = 400*time.Millisecond, 100*time.Millisecond
+	b.config.SubmitTimeout, b.config.ClockSkew, b.config.VanishedAfter = 400*time.Millisecond, 100*time.Millisecond, 500*time.Millisecond
 	var err error
 	if b.tracker, err = tracker.New(b.config.Config, b.administrator); err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ type imageSummary struct {
 	Disks     []exportDisk `json:"disks"`
 	Verdict   verdict      `json:"verdict"`
 	Findings  []brokenRule `json:"findings" doc:"Every rule about images that this one breaks, the gravest first. Whether it is being exported at the moment is not looked at; POST /exports/check does."`
-	Fees      export.Fees  `json:"fees" doc:"What the export would cost in OSS at most, by the deployment's price list: for disks that are full and don't compress."`
+	Fees      feeEstimate  `json:"fees" doc:"What the export would cost in OSS if its disks are full and don't compress, which is about the most."`
 }
 
 func (s *server) imagesOperation(api huma.API) {
@@ -61,12 +61,12 @@ func (s *server) images(ctx context.Context, in *imagesInput) (imagePage, error)
 	}
 	images, total, err := s.tracker.ECS.OwnImages(ctx, number, in.PageSize)
 	if err != nil {
-		return imagePage{}, unavailable(ctx, "The images can't be listed at the moment. Try again.", err)
+		return imagePage{}, unavailable(ctx, "The images can't be listed.", "Try again.", err)
 	}
 	// Where they would go is looked at once.
 	subject, request, err := s.lookAt(ctx, exportOrder{})
 	if err != nil {
-		return imagePage{}, unavailable(ctx, "The bucket can't be looked at at the moment. Try again.", err)
+		return imagePage{}, unavailable(ctx, "The bucket can't be looked at.", "Try again.", err)
 	}
 	limits := s.config.limits()
 	common := export.Check(subject, limits)
@@ -87,7 +87,7 @@ func (s *server) summarizeImage(i ecs.Image, class string, common []export.Findi
 	sum := imageSummary{
 		ImageID: i.ID, ImageName: i.Name, Status: i.Status, OSName: i.OSName, Platform: i.Platform, Disks: disksOf(request),
 		Verdict: verdict(export.Judge(slices.Concat(findings, common))), Findings: brokenRules(findings),
-		Fees: export.EstimateFees(*s.prices, class, request.Disks),
+		Fees: feeEstimate(export.EstimateFees(*s.prices, class, request.Disks)),
 	}
 	if !i.CreatedAt.IsZero() {
 		sum.CreatedAt = &i.CreatedAt

@@ -96,23 +96,41 @@ func (v *verifier) verify(ctx context.Context, token string) (caller, error) {
 	if !ok && header.ExtraHeaders[jose.HeaderType] != nil || !slices.Contains(tokenTypes, strings.ToLower(kind)) {
 		return caller{}, refusedToken("Its type (typ) is not that of an access token")
 	}
-	keys, err := v.keys.find(ctx, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
+	algorithm := jose.SignatureAlgorithm(header.Algorithm)
+	keys, err := v.keys.find(ctx, header.KeyID, algorithm)
 	if err != nil {
 		return caller{}, err
 	}
 	if len(keys) == 0 {
 		return caller{}, refusedToken("It is signed with a key that the issuer does not publish")
 	}
-	var content claims
+	content, err := read(t, keys)
+	if errors.Is(err, jose.ErrCryptoFailure) && header.KeyID == "" {
+		// Only the signature tells which key it is of: maybe one that came since.
+		if keys, err = v.keys.latest(ctx, header.KeyID, algorithm); err != nil {
+			return caller{}, err
+		}
+		content, err = read(t, keys)
+	}
+	switch {
+	case errors.Is(err, jose.ErrCryptoFailure):
+		return caller{}, refusedToken("Its signature is wrong")
+	case err != nil:
+		return caller{}, refusedToken("Its header or its claims can't be read")
+	}
+	return v.judge(content)
+}
+
+// read returns what a token says that was signed with one of the keys. The error is
+// jose.ErrCryptoFailure where it was signed with none.
+func read(t *jwt.JSONWebToken, keys []key) (content claims, err error) {
+	err = jose.ErrCryptoFailure
 	for _, k := range keys {
-		if err = t.Claims(k.public, &content.Claims, &content.granted); err == nil {
-			return v.judge(content)
+		if err = t.Claims(k.public, &content.Claims, &content.granted); !errors.Is(err, jose.ErrCryptoFailure) {
+			return content, err
 		}
 	}
-	if errors.Is(err, jose.ErrCryptoFailure) {
-		return caller{}, refusedToken("Its signature is wrong")
-	}
-	return caller{}, refusedToken("Its header or its claims can't be read")
+	return claims{}, err
 }
 
 // claims are what a token says, once its signature is checked.

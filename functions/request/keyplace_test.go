@@ -144,7 +144,7 @@ func TestPlaceOfAnOrderThatFailed(t *testing.T) {
 			}
 			return false
 		})
-		if p := api.do(t, "POST", "/exports", order("imageId", b.images[0]), headers...).problem(t); p.Status != http.StatusServiceUnavailable {
+		if p := api.do(t, "POST", "/exports", order("imageId", b.images[0]), headers...).problem(t); p.Status != http.StatusInternalServerError || p.Code != codeRefused {
 			t.Errorf("%v: %+v", headers, p)
 		}
 		b.meddle(nil)

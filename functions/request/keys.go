@@ -114,6 +114,18 @@ func (s *keySet) find(ctx context.Context, id string, algorithm jose.SignatureAl
 	return found, nil
 }
 
+// latest is find for a token that none of the keys at hand has signed, though one of
+// its id may have.
+func (s *keySet) latest(ctx context.Context, id string, algorithm jose.SignatureAlgorithm) ([]key, error) {
+	if s.url != "" {
+		if err := s.renew(ctx); err != nil {
+			return nil, errors.Join(errNoKeys, err)
+		}
+	}
+	found, _ := s.match(id, algorithm)
+	return found, nil
+}
+
 // match returns the keys of an id and an algorithm, and the age of all.
 func (s *keySet) match(id string, algorithm jose.SignatureAlgorithm) (found []key, age time.Duration) {
 	s.mu.Lock()

@@ -117,6 +117,52 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRotationWithoutIDs follows keys that nothing tells apart: a signature that none
+// of those at hand has made may be of one that came since, and forged tokens have the
+// keys fetched no more often than any others.
+func TestRotationWithoutIDs(t *testing.T) {
+	t.Parallel()
+	old, next, forged := newMint(jose.ES256, ""), newMint(jose.ES256, ""), newMint(jose.ES256, "")
+	server := serveKeys(t, keysOf(old))
+	v, clock := fetching(t, server.URL)
+	check := func(what string, m mint, fetches int32, want string) {
+		t.Helper()
+		_, err := v.verify(t.Context(), lasting(m))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", what, err, want)
+		}
+		if n := server.fetches.Load(); n != fetches {
+			t.Errorf("%s: %d fetches, want %d", what, n, fetches)
+		}
+	}
+	check("the first token", old, 1, "")
+	check("a forged one a moment after a fetch", forged, 1, "signature is wrong")
+	rotated := keysOf(next)
+	server.document.Store(&rotated)
+	*clock = clock.Add(keysPause)
+	check("a key in the old one's place", next, 2, "")
+	check("and the old one is gone", old, 2, "signature is wrong")
+	*clock = clock.Add(keysPause)
+	for range 20 {
+		check("forged tokens", forged, 3, "signature is wrong")
+	}
+	check("beside them", next, 3, "")
+	server.status.Store(http.StatusInternalServerError)
+	*clock = clock.Add(keysPause)
+	check("where nobody can tell", forged, 4, errNoKeys.Error())
+	check("who has a key does not care", next, 4, "")
+
+	// An id says which key it is, so a wrong signature is wrong.
+	named := newMint(jose.ES256, "named")
+	both := keysOf(named)
+	server.status.Store(http.StatusOK)
+	server.document.Store(&both)
+	*clock = clock.Add(keysPause)
+	check("a key with an id", named, 5, "")
+	*clock = clock.Add(keysPause)
+	check("another's token under its id", newMint(jose.ES256, "named"), 5, "signature is wrong")
+}
+
 // TestRevoked wants an issuer that publishes no key to be believed.
 func TestRevoked(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,7 @@ func (c RuleConfig) prices() (*export.Prices, error) {
 func (c Config) limits() export.Limits {
 	l := export.DefaultLimits()
 	l.RegionID, l.AccountID, l.Buckets, l.Tasks = c.Region, c.AccountID, c.ExportBuckets, c.TasksAtOnce
+	l.RoleName = c.ExportRole
 	l.DataDisks, l.DataDiskGiB, l.SystemDiskGiB = c.DataDisksMax, c.DataDiskGiBMax, c.SystemDiskGiBMax
 	if len(c.FormatRegions) > 0 {
 		l.FormatRegions = c.FormatRegions

@@ -55,7 +55,7 @@ func (s *server) list(ctx context.Context, in *listInput) (exportPage, error) {
 	}
 	entries, more, err := s.tracker.Records.List(ctx, filter.scope(), after, in.PageSize)
 	if err != nil {
-		return exportPage{}, unavailable(ctx, "The exports can't be listed at the moment. Try again.", err)
+		return exportPage{}, unavailable(ctx, "The exports can't be listed.", "Try again.", err)
 	}
 	page := exportPage{Exports: []ExportSummary{}}
 	if more {
@@ -81,7 +81,7 @@ func (s *server) list(ctx context.Context, in *listInput) (exportPage, error) {
 		}
 	}
 	if read == 0 && len(failed) > 0 && unanswered(failed[0]) {
-		return exportPage{}, unavailable(ctx, "The records of exports can't be read at the moment. Try again.", failed[0])
+		return exportPage{}, unavailable(ctx, "The records of exports can't be read.", "Try again.", failed[0])
 	}
 	s.queued(ctx, taken, page.Exports)
 	return page, nil

@@ -144,7 +144,7 @@ func (i *instance) brokenLogs(t *testing.T, id string) {
 	}
 	i.bench.meddle(func(call string, w http.ResponseWriter) bool {
 		if strings.HasPrefix(call, "oss GET") && strings.Contains(call, "/exports/") {
-			http.Error(w, "no", http.StatusForbidden)
+			http.Error(w, "no", http.StatusServiceUnavailable)
 			return true
 		}
 		return false

@@ -58,10 +58,11 @@ type Config struct {
 	RoleConfig
 }
 
-var (
-	roleARN  = regexp.MustCompile(`^acs:ram::[0-9]+:role/[A-Za-z0-9.@-]{1,64}$`)
-	roleName = regexp.MustCompile(`^[A-Za-z0-9.@-]{1,64}$`)
-)
+var roleARN = regexp.MustCompile(`^acs:ram::[0-9]+:role/[A-Za-z0-9.@-]{1,64}$`)
+
+// maxProgressInterval is how long the records bucket keeps the claims that the
+// interval rests on, by its lifecycle rule.
+const maxProgressInterval = 24 * time.Hour
 
 // Validate says what does not fit together.
 func (c Config) Validate() error {
@@ -73,7 +74,7 @@ func (c Config) Validate() error {
 		problems = append(problems, fmt.Errorf("DEFAULT_FORMAT is %q: it must be one of %v", c.DefaultFormat, export.Formats))
 	}
 	problems = append(problems, c.RuleConfig.validate(), c.validateWatched())
-	if !roleName.MatchString(c.ExportRole) {
+	if !export.RoleName.MatchString(c.ExportRole) {
 		problems = append(problems, fmt.Errorf("EXPORT_ROLE is %q: it must be a role's name, 1 to 64 letters, digits, full stops, hyphens and @", c.ExportRole))
 	}
 	if _, err := newVerifier(c); err != nil {
@@ -88,8 +89,8 @@ func (c Config) Validate() error {
 	if c.CallerRequests < 0 {
 		problems = append(problems, fmt.Errorf("CALLER_REQUESTS_PER_MINUTE is %d: it must be 0, for any number, or above", c.CallerRequests))
 	}
-	if c.ProgressInterval <= 0 {
-		problems = append(problems, fmt.Errorf("PROGRESS_INTERVAL is %v: it must be above zero", c.ProgressInterval))
+	if c.ProgressInterval <= 0 || c.ProgressInterval > maxProgressInterval {
+		problems = append(problems, fmt.Errorf("PROGRESS_INTERVAL is %v: it must be above zero and at most %v", c.ProgressInterval, maxProgressInterval))
 	}
 	return errors.Join(problems...)
 }

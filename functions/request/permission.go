@@ -45,7 +45,7 @@ func (c Config) unwatched(bucket string) bool {
 
 // What ExportImage's page says that the role needs.
 const (
-	consoleRole  = "AliyunECSImageExportDefaultRole" // that the link of the console sets up
+	consoleRole  = export.DefaultRole // that the link of the console sets up
 	systemPolicy = "AliyunECSImageExportRolePolicy"
 	exporter     = "ecs.aliyuncs.com"
 
@@ -91,10 +91,6 @@ func (r roleFacts) known() bool { return r.unknown == "" && !r.missing }
 // role looks a role up with its policies.
 func (s *server) role(ctx context.Context, name string) roleFacts {
 	facts := roleFacts{name: name}
-	if !roleName.MatchString(name) {
-		facts.missing = true
-		return facts
-	}
 	ctx, cancel := context.WithTimeout(ctx, ramTimeout)
 	defer cancel()
 	var unread error
@@ -155,7 +151,8 @@ func unasked(err error) string {
 	return "RAM gave no answer to " + e.Action
 }
 
-// judge says what a role may do with what an export writes to a bucket.
+// judge says what a role may do with what an export writes to a bucket. Of a bucket
+// that is not the deployment's it says nothing.
 func (s *server) judge(r roleFacts, bucket, prefix string) export.Permission {
 	p := export.Permission{Unknown: r.unknown, Missing: r.missing}
 	if strings.EqualFold(r.name, consoleRole) {
@@ -165,13 +162,20 @@ func (s *server) judge(r roleFacts, bucket, prefix string) export.Permission {
 		return p
 	}
 	p.TrustsECS, p.Unclear = ram.Trusts(r.trust, exporter)
+	if !slices.Contains(s.config.ExportBuckets, bucket) {
+		return p
+	}
 	j := ram.Judge(r.policies, s.needs(bucket, prefix))
 	p.Lacks, p.Denied, p.Unclear = j.Lacks, j.Denied, append(p.Unclear, j.Unclear...)
 	return p
 }
 
-// permission is what the rules about the role of an order want to know.
+// permission is what the rules about the role of an order want to know. What is no
+// name of a role is not looked up.
 func (s *server) permission(ctx context.Context, o export.Order) *export.Permission {
+	if !export.RoleName.MatchString(o.RoleName) {
+		return nil
+	}
 	prefix := o.Prefix
 	if !export.Prefix.MatchString(prefix) {
 		prefix = ""

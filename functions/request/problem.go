@@ -44,13 +44,14 @@ const (
 	codeBadToken      = "InvalidPageToken"
 	codeUnreadable    = "UnreadableRecord"
 	codeUnavailable   = "ServiceUnavailable"
+	codeRefused       = "ServiceRefused"
 	codeInternalError = "InternalError"
 )
 
 // problem is an RFC 9457 problem. It is also the error that handlers return.
 type problem struct {
 	Type   string    `json:"type" format:"uri-reference" example:"about:blank" doc:"Always about:blank: code tells problems apart."`
-	Code   string    `json:"code" example:"InvalidRequest" doc:"Which problem it is. Does not change between versions."`
+	Code   string    `json:"code" example:"InvalidRequest" doc:"Which problem it is. Does not change between versions. ServiceUnavailable (503): a service of the cloud did not do its part, and the call may be made again. ServiceRefused (500): it will say the same until whoever runs this deployment mends what detail names."`
 	Title  string    `json:"title" example:"Unprocessable Entity" doc:"What the HTTP status means."`
 	Status int       `json:"status" example:"422" doc:"The HTTP status."`
 	Detail string    `json:"detail" doc:"What is wrong this time, for a person, and what to do about it."`
@@ -113,29 +114,29 @@ func refuse(w http.ResponseWriter, p *problem) {
 }
 
 // unavailable is the answer where a service that the call needs did not do its
-// part. What it said goes to the log; the caller gets its name, its code and the
-// request id.
-func unavailable(ctx context.Context, detail string, err error) *problem {
+// part: what did not come of the call, and how to make it again. What the service
+// said goes to the log; the caller gets its name, its code and the request id. A
+// service that will say the same until somebody mends the deployment is no reason to
+// make the call again: that is 500, with the remedy.
+func unavailable(ctx context.Context, what, again string, err error) *problem {
 	function.Note(ctx, slog.String("error", err.Error()))
 	var call *rpc.Error
 	var object *oss.Error
 	switch {
 	case errors.As(err, &call):
-		detail += answered(call.Action, call.Code, call.RequestID) + mend(export.CodeOf(export.ServiceEC, call.Code, call.Status))
+		what += answered(call.Action, call.Code, call.RequestID)
+	case errors.Is(err, oss.ErrVersioned):
+		return newProblem(http.StatusInternalServerError, codeRefused, what+" The bucket of the records keeps versions, so that nothing is certain there. "+
+			"RECORDS_BUCKET of the deployment must name one that never did; then run the set-up again.")
 	case errors.As(err, &object):
-		detail += answered("OSS", object.Code, object.RequestID) + mend(export.CodeOf(export.ServiceOS, object.Code, object.Status))
+		what += answered("OSS", object.Code, object.RequestID)
 	}
-	p := newProblem(http.StatusServiceUnavailable, codeUnavailable, detail)
+	if c, ok := export.Explain(err); ok && !c.Passes() {
+		return newProblem(http.StatusInternalServerError, codeRefused, what+" "+c.Remedy)
+	}
+	p := newProblem(http.StatusServiceUnavailable, codeUnavailable, what+" "+again)
 	p.headers = http.Header{"Retry-After": {"5"}}
 	return p
-}
-
-// mend says what to do about an answer that trying again does not help against.
-func mend(c export.Code) string {
-	if c.Do != export.DoGiveUp {
-		return ""
-	}
-	return " " + c.Remedy
 }
 
 func answered(who, code, requestID string) string {
@@ -170,6 +171,7 @@ var tuneHuma = sync.OnceFunc(func() {
 	validation.MsgExpectedString = "must be a JSON string"
 	validation.MsgExpectedObject = "must be a JSON object"
 	validation.MsgExpectedOneOf = "must be one of: %s"
+	validation.MsgExpectedMinLength = "must have a length of %d or more"
 	validation.MsgExpectedMinimumNumber = "must be %v or more"
 	validation.MsgExpectedMaximumNumber = "must be %v or less"
 	validation.MsgUnexpectedProperty = "is not a known field; /openapi.json lists those that are"

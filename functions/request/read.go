@@ -99,7 +99,7 @@ func (s *server) read(ctx context.Context, id string, load func() error) error {
 	case errors.Is(err, record.ErrNotFound):
 		return unknown
 	case unanswered(err):
-		return unavailable(ctx, "The records of exports can't be read at the moment. Try again.", err)
+		return unavailable(ctx, "The records of exports can't be read.", "Try again.", err)
 	}
 	return unreadable(ctx, err)
 }

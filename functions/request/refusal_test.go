@@ -70,7 +70,7 @@ func TestBadOrders(t *testing.T) {
 		{"prefix with a line break", order("imageId", image, "prefix", "a\n"), nil, 422, codeInvalid, []string{"body.prefix"}, "letters and digits"},
 		{"prefix of 18", order("imageId", image, "prefix", strings.Repeat("a", 18)), nil, 422, codeInvalid, []string{"body.prefix"}, "more than 17"},
 		{"unknown format", order("imageId", image, "format", "iso"), nil, 422, codeInvalid, []string{"body.format"}, "raw, vhd, qcow2, vdi, vmdk"},
-		{"impossible role", order("imageId", image, "roleName", "a b"), nil, 422, codeInvalid, []string{"body.roleName"}, "no role a b"},
+		{"impossible role", order("imageId", image, "roleName", "a b"), nil, 422, codeInvalid, []string{"body.roleName"}, `"a b" is no name of a role`},
 		{"a bucket that is not ours", order("imageId", image, "bucket", "somebody-elses"), nil, 422, codeInvalid, []string{"body.bucket"}, "Use one of: image-exports"},
 		{"a bucket that does not exist", order("imageId", image, "bucket", "no-such-bucket"), nil, 422, codeInvalid, []string{"body.bucket"}, "Create it"},
 		{"a bucket elsewhere", order("imageId", image, "bucket", "bucket-elsewhere"), nil, 422, codeInvalid, []string{"body.bucket"}, "Use a bucket"},

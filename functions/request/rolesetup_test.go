@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -167,6 +168,65 @@ func TestSetUpAuthorizationBehindAnother(t *testing.T) {
 	}
 	if creates, attaches := b.count("ram CreateRole"), b.count("ram AttachPolicyToRole"); creates != 1 || attaches != 1 {
 		t.Errorf("%d tries to create the role, %d to attach the policy", creates, attaches)
+	}
+}
+
+// TestSetUpAuthorizationNotShownYet lets RAM tell of what was made some calls later, as
+// it may. Whatever it hides, the answer says that the role is whole only when it is,
+// and a second call makes it so.
+func TestSetUpAuthorizationNotShownYet(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, cloud.Options{Speed: 1000})
+	b.config.AllowRoleSetup = true
+	api := b.instance(t)
+	a := b.account(t)
+	a.grantSetup()
+	const unknown, none = `{"RequestId":"R","Code":"EntityNotExist.Role","Message":"The role does not exist."}`, `{"RequestId":"R","Policies":{"Policy":[]}}`
+	for name, test := range map[string]struct {
+		hides  map[string]int // how many answers to an action are out of date
+		status int
+	}{
+		"nothing":                         {nil, 200},
+		"the role at the second look":     {map[string]int{"GetRole": 2}, 200},
+		"the role at every look":          {map[string]int{"GetRole": 9}, 503},
+		"the role's policies, once":       {map[string]int{"ListPoliciesForRole": 1}, 200},
+		"the role's policies, for longer": {map[string]int{"ListPoliciesForRole": 9}, 503},
+		"the role, to whoever attaches":   {map[string]int{"AttachPolicyToRole": 1}, 503},
+	} {
+		a.deleteRole()
+		var mu sync.Mutex
+		hides := maps.Clone(test.hides)
+		b.meddle(func(call string, w http.ResponseWriter) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			action := strings.TrimPrefix(call, "ram ")
+			if hides[action] == 0 {
+				return false
+			}
+			hides[action]--
+			if action == "ListPoliciesForRole" {
+				_, _ = w.Write([]byte(none))
+				return true
+			}
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(unknown))
+			return true
+		})
+		answer := api.do(t, "POST", "/authorization", "")
+		b.meddle(nil)
+		var report authorizationReport
+		answer.into(t, &report)
+		switch {
+		case answer.status != test.status:
+			t.Errorf("%s: %d %s", name, answer.status, answer.body)
+		case answer.status == 200 && (report.Authorized == nil || !*report.Authorized || !slices.Equal(report.Created, []string{"role", "permissions"})):
+			t.Errorf("%s: %s", name, answer.body)
+		case answer.status == 503 && (answer.header["Retry-After"] == "" || !strings.Contains(answer.problem(t).Detail, "Call this again.")):
+			t.Errorf("%s: %v %s", name, answer.header, answer.body)
+		}
+		if r := api.authorization(t, "POST", "/authorization"); r.Authorized == nil || !*r.Authorized {
+			t.Errorf("%s, and once more: %+v", name, r)
+		}
 	}
 }
 

@@ -55,6 +55,11 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s is not in:\n%v", name, err)
 		}
 	}
+	e = validEnvironment()
+	e["PROGRESS_INTERVAL"] = "25h"
+	if _, err := function.Decode[Config](e); err == nil || !strings.Contains(err.Error(), "PROGRESS_INTERVAL is 25h0m0s") || !strings.Contains(err.Error(), "at most 24h0m0s") {
+		t.Errorf("an interval that outlives its claims: %v", err)
+	}
 	for _, name := range []string{"JWT_ISSUER", "JWT_AUDIENCE", "DOWNLOAD_ROLE_ARN"} {
 		e := validEnvironment()
 		delete(e, name)
@@ -106,7 +111,7 @@ func TestPatterns(t *testing.T) {
 		{tag(exportOrder{}, "ImageID"), export.ImageID.String()},
 		{tag(listInput{}, "ImageID"), export.ImageID.String()},
 		{tag(exportOrder{}, "Prefix"), export.Prefix.String()},
-		{tag(exportOrder{}, "RoleName"), strings.Replace(roleName.String(), "{1,", "{0,", 1)},
+		{tag(exportOrder{}, "RoleName"), strings.Replace(export.RoleName.String(), "{1,", "{0,", 1)},
 	} {
 		if p[0] != p[1] {
 			t.Errorf("described as %s, checked as %s", p[0], p[1])

@@ -32,6 +32,8 @@ func TestEveryDocumentedCode(t *testing.T) {
 		export.OpTasks:   {"ecs", "DescribeTasks", func() error { _, err := s.ecs.TasksByImage(ctx, s.image); return err }},
 		export.OpCancel:  {"ecs", "CancelTask", func() error { return s.ecs.CancelTask(ctx, "t-1") }},
 		export.ServiceEC: {"ecs", "", func() error { return s.ecs.CancelTask(ctx, "t-1") }},
+		export.ServiceRA: {"ram", "", func() error { return s.ram.EnsureAttached(ctx, "r", ram.System, "p") }},
+		export.ServiceST: {"sts", "", func() error { _, err := s.ram.AssumeRole(ctx, "acs:ram::1:role/x", "xx", time.Hour); return err }},
 		export.ServiceOS: {"oss", "", func() error { _, err := s.bucket.Append(ctx, "k", 0, []byte("x")); return err }},
 		export.ServiceMN: {"mns", "", func() error { _, err := s.topic.Publish(ctx, "x", ""); return err }},
 	}

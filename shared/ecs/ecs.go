@@ -69,7 +69,7 @@ func (c *Client) ExportImage(ctx context.Context, r ExportRequest) (string, erro
 	}
 	if answer.TaskID == "" {
 		// A task may have begun: neither a refusal nor a success.
-		return "", &rpc.Error{Action: action, Status: 200, RequestID: string(answer.RequestID), Err: errors.New("the answer has no task id")}
+		return "", &rpc.Error{Product: "Ecs", Action: action, Status: 200, RequestID: string(answer.RequestID), Err: errors.New("the answer has no task id")}
 	}
 	return string(answer.TaskID), nil
 }

@@ -24,7 +24,8 @@ var (
 	ErrWeeklyQuota = fmt.Errorf("weekly exports: %w", ErrQuota)
 	// ErrQuota is either quota.
 	ErrQuota = errors.New("quota exceeded")
-	// ErrThrottled: too many calls in a short time.
+	// ErrThrottled: too many calls in a short time, or another operation under way:
+	// the same call may pass before long.
 	ErrThrottled = errors.New("throttled")
 	// ErrImageNotAvailable: the image is not in status Available.
 	ErrImageNotAvailable = errors.New("image is not available")
@@ -42,6 +43,7 @@ var (
 var meanings = map[string]error{
 	"InvalidImageId.NotFound":                    ErrImageNotFound,
 	"InvalidTaskId.NotFound":                     ErrTaskNotFound,
+	"OperationConflict":                          ErrThrottled,
 	"ImageIsExporting":                           ErrImageIsExporting,
 	"ConcurrentQuotaExceed.ExportImage":          ErrConcurrentQuota,
 	"WeeklyQuotaExceed.ExportImage":              ErrWeeklyQuota,

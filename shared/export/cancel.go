@@ -13,6 +13,15 @@ type Cleared struct {
 	Uploads int `json:"uploads"`
 }
 
+// line is the line about it.
+func (c Cleared) line() Line {
+	reason := "nothing of it is in the bucket; the export ends if that stays so"
+	if c != (Cleared{}) {
+		reason = fmt.Sprintf("removed from the bucket: objects %d, unfinished uploads %d", c.Objects, c.Uploads)
+	}
+	return Line{State: Canceling, Cleared: &c, Reason: reason}
+}
+
 // Clear removes every object and every unfinished upload under the export's
 // prefix.
 type Clear struct{}
@@ -24,18 +33,28 @@ func (Clear) action()      {}
 func (CancelTask) action() {}
 
 // StopAsked is what ECS said to our call of CancelTask: Refused is nil if it took
-// the call.
-type StopAsked struct{ Refused *Failure }
+// the call, or if only the task can tell. Remedy is what a person has to do about a
+// refusal, blank for one that passes.
+type StopAsked struct {
+	Refused *Failure
+	Remedy  string
+}
 
 // canceling brings an export to nothing: its task ended, then the bucket without
 // an object and without an upload of it at two looks that CancelGrace lies
 // between. Only giving up after MaxAge ends it otherwise.
 func (x Export) canceling(s Seen, p Policy, now time.Time) Action {
+	if sub := s.Submission; sub != nil && sub.Refused != nil && x.AttemptNonce == s.Writer && x.Doubt == x.Attempt.Number {
+		// The cancel came while we asked. Now it is known that there is no task.
+		l := delayed(Delay{Code: sub.Refused.Code, Message: sub.Refused.Message, RequestID: sub.Refused.RequestID, Next: now, Refused: true})
+		l.State, l.Reason = Canceling, fmt.Sprintf("ExportImage was refused with %s: the last attempt started nothing", l.Delay.Code)
+		return Append{[]Line{l}}
+	}
 	if x.Task.ID == "" && x.Doubt == 0 {
 		return Append{[]Line{{State: Canceled, Reason: "nothing had been submitted"}}}
 	}
 	if s.Cleared != nil {
-		return Append{[]Line{{State: Canceling, Cleared: s.Cleared}}}
+		return Append{[]Line{s.Cleared.line()}}
 	}
 	if act := x.stopping(s, p, now); act != nil {
 		return act
@@ -64,7 +83,11 @@ func (x Export) stopping(s Seen, p Policy, now time.Time) Action {
 	why := fmt.Sprintf("task %s is %s", x.Task.ID, s.Task.Status)
 	if f := s.StopAsked.Refused; f != nil {
 		// A task that only waits is refused too: it can be canceled when it runs.
-		reason := shortened(fmt.Sprintf("CancelTask was refused with %s (%s); it is tried again until the task has ended", f.Code, f.Message))
+		reason := fmt.Sprintf("CancelTask was refused with %s (%s); it is tried again until the task has ended", f.Code, f.Message)
+		if s.StopAsked.Remedy != "" {
+			reason += ". " + s.StopAsked.Remedy
+		}
+		reason = shortened(reason)
 		if !slices.ContainsFunc(x.Lines, func(l Line) bool { return l.Reason == reason }) {
 			return Append{[]Line{{State: Canceling, Reason: reason}}}
 		}
@@ -146,7 +169,7 @@ func (x Export) clearing(s Seen, p Policy, now time.Time) Action {
 		return Clear{}
 	}
 	if x.EmptySince.IsZero() {
-		return Append{[]Line{{State: Canceling, Cleared: &Cleared{}}}}
+		return Append{[]Line{Cleared{}.line()}}
 	}
 	return Append{[]Line{{State: Canceled}}}
 }

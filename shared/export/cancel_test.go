@@ -1,6 +1,7 @@
 package export
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,8 @@ func TestDecideCancel(t *testing.T) {
 	anybodys := TaskSeen{Task: Task{ID: "t-9", CreatedAt: start}, Status: TaskProcessing}
 	task := func(s TaskStatus) *TaskSeen { return &TaskSeen{Task: Task{ID: "t-1"}, Status: s} }
 	no := &StopAsked{Refused: &Failure{Code: "InvalidTaskId.IncorrectTaskStatus", Message: "no"}}
+	full := &Submission{Refused: &Failure{Code: codeConcurrent, Message: "no", RequestID: "r"}}
+	told := Line{State: Canceling, Delay: &Delay{Code: codeConcurrent, Message: "no", RequestID: "r", Next: seconds(5), Refused: true}}
 	done := Append{[]Line{{State: Canceled}}}
 	lines := func(l []Line, more ...Line) []Line { return append(append([]Line{}, l...), more...) }
 
@@ -59,6 +62,19 @@ func TestDecideCancel(t *testing.T) {
 		"submitting, by me: my call made a task": {
 			log: []Line{requested, mine, canceling}, seen: Seen{Submission: &Submission{TaskID: "t-1"}}, now: seconds(5),
 			want: Append{[]Line{{State: Canceling, Task: &Task{ID: "t-1"}}}},
+		},
+		"submitting, by me: my call was refused": {
+			log: []Line{requested, mine, canceling}, seen: Seen{Submission: full}, now: seconds(5), want: Append{[]Line{told}},
+		},
+		"submitting, by me: my call was refused, which is on record": {
+			log: []Line{requested, mine, canceling, told}, seen: Seen{Submission: full}, now: seconds(5), want: done,
+		},
+		"submitting, by me: my call was refused, an attempt before has no known end": {
+			log:  []Line{requested, submitting, {State: Submitting, Nonce: "me", Attempt: &Attempt{Number: 2, Until: seconds(631)}}, canceling, told},
+			seen: Seen{Submission: full}, now: seconds(620), want: Ask{AskCandidates},
+		},
+		"submitting, by another: what was refused is not its call": {
+			log: unknown, seen: Seen{Submission: full}, now: seconds(5), want: Ask{AskCandidates},
 		},
 		"submitting: a task writes under our prefix": {
 			log: unknown, seen: Seen{Candidates: []TaskSeen{ours}, Listed: true}, now: seconds(5),
@@ -152,6 +168,9 @@ func TestDecideCancel(t *testing.T) {
 		"nothing was there, and what an event told of is gone again": {
 			log: lines(running, empty), seen: Seen{Task: task(TaskDeleted), Listed: true}, now: seconds(54), want: Wait{100 * time.Second},
 		},
+		"nothing was there, then something that was gone again: two looks from then on": {
+			log: lines(running, empty, empty), seen: Seen{Task: task(TaskDeleted), Listed: true}, now: seconds(154), want: Wait{time.Second},
+		},
 		"nothing was there some time ago: look again": {
 			log: lines(running, empty), seen: Seen{Task: task(TaskDeleted)}, now: seconds(154), want: Ask{AskObjects},
 		},
@@ -227,6 +246,23 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestClearedIsTold wants whoever reads the history of a canceled export to see what
+// was removed, and what a look found that removed nothing.
+func TestClearedIsTold(t *testing.T) {
+	t.Parallel()
+	x := logOf(t, Line{State: Requested}, Line{State: Submitting, Attempt: &Attempt{Number: 1}}, Line{State: Exporting, Task: &Task{ID: "t-1"}}, Line{State: Canceling})
+	stopped := &TaskSeen{Task: Task{ID: "t-1"}, Status: TaskDeleted}
+	for want, s := range map[string]Seen{
+		"objects 2, unfinished uploads 1": {Task: stopped, Cleared: &Cleared{Objects: 2, Uploads: 1}},
+		"nothing of it is in the bucket":  {Task: stopped, Listed: true},
+	} {
+		act, ok := Decide(x, s, policy, start.Add(time.Minute)).(Append)
+		if !ok || !strings.Contains(act.Lines[0].Reason, want) {
+			t.Errorf("%+v does not say %q", act, want)
+		}
+	}
+}
+
 // TestDoubt counts the attempts that may have made a task for all the log says.
 func TestDoubt(t *testing.T) {
 	t.Parallel()
@@ -249,6 +285,55 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
+// TestMoved wants the queue told of who leaves it, and that there is room of nobody
+// but whose task may have taken some.
+func TestMoved(t *testing.T) {
+	t.Parallel()
+	requested, queued, submitting := Line{State: Requested}, Line{State: Queued, Delay: &Delay{Code: "A"}}, Line{State: Submitting, Attempt: &Attempt{Number: 1}}
+	refused := Line{State: Queued, Delay: &Delay{Code: "A", Refused: true}}
+	exporting, canceling, canceled := Line{State: Exporting, Task: &Task{ID: "t-1"}}, Line{State: Canceling}, Line{State: Canceled}
+	for name, c := range map[string]struct {
+		log         []Line
+		left, ended bool
+	}{
+		"it lines up":                       {[]Line{requested, queued}, false, false},
+		"it tries":                          {[]Line{requested, queued, submitting}, false, false},
+		"it is refused, for now":            {[]Line{requested, submitting, refused}, false, false},
+		"it is refused":                     {[]Line{requested, submitting, {State: Failed, Failure: &Failure{Code: "X", Refused: true}}}, true, true},
+		"it has its task":                   {[]Line{requested, submitting, exporting}, true, false},
+		"its task ends":                     {[]Line{requested, submitting, exporting, {State: Exported}}, false, true},
+		"its task fails":                    {[]Line{requested, submitting, exporting, {State: Failed}}, false, true},
+		"it is complete":                    {[]Line{requested, submitting, exporting, {State: Exported}, {State: Completed}}, false, false},
+		"it waits too long":                 {[]Line{requested, queued, {State: Failed}}, true, false},
+		"canceled while it waits":           {[]Line{requested, queued, canceling}, true, false},
+		"canceled, and never had a task":    {[]Line{requested, submitting, refused, canceling, canceled}, false, false},
+		"canceled while it tries":           {[]Line{requested, submitting, canceling}, true, false},
+		"canceled while its task runs":      {[]Line{requested, submitting, exporting, canceling}, false, false},
+		"canceled, and its task has ended":  {[]Line{requested, submitting, exporting, canceling, canceled}, false, true},
+		"canceled, and it may have had one": {[]Line{requested, submitting, canceling, canceled}, false, true},
+	} {
+		left, ended := logOf(t, c.log...).Moved(c.log[len(c.log)-2].State)
+		if left != c.left || ended != c.ended {
+			t.Errorf("%s: left %v, ended %v, want %v and %v", name, left, ended, c.left, c.ended)
+		}
+	}
+}
+
+// TestRemoved wants an export whose objects were removed to have none.
+func TestRemoved(t *testing.T) {
+	t.Parallel()
+	log := []Line{
+		{State: Requested}, {State: Submitting, Attempt: &Attempt{Number: 1}}, {State: Exporting},
+		{State: Exporting, Disk: landed(systemObject, System, "/dev/xvda")},
+	}
+	for state, way := range map[State][]Line{Canceled: {{State: Canceling}, {State: Canceled}}, Deleted: {{State: Failed}, {State: Deleted}}} {
+		x := logOf(t, append(slices.Clone(log), way...)...)
+		if before := logOf(t, append(slices.Clone(log), way[0])...); len(before.Landed) != 1 || x.State != state || len(x.Landed) != 0 {
+			t.Errorf("%s: %+v, and before %+v", x.State, x.Landed, before.Landed)
+		}
+	}
+}
+
 // TestMayHaveMade wants a task to be taken for one of ours only where our calls
 // could have made it.
 func TestMayHaveMade(t *testing.T) {
@@ -263,6 +348,7 @@ func TestMayHaveMade(t *testing.T) {
 	}{
 		"an hour before":                                      {[]Line{requested, submitting}, seconds(-3600), false},
 		"in the minute before, by ECS's clock":                {[]Line{requested, submitting}, start.Add(-time.Minute), true},
+		"in the minute before, which ECS rounds down":         {[]Line{requested, submitting}, start.Add(-time.Minute).Truncate(time.Minute), true},
 		"at a time that ECS does not tell":                    {[]Line{requested, submitting}, time.Time{}, true},
 		"at once":                                             {[]Line{requested, submitting}, start, true},
 		"while another attempt may come":                      {[]Line{requested, submitting, {State: Queued}}, seconds(3600), true},

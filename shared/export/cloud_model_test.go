@@ -238,12 +238,7 @@ func (s *stepper) turn(calm bool) bool {
 		if s.now.Add(s.skew).After(act.Until) {
 			s.t.Fatalf("submitted after the claim had ended")
 		}
-		sub := &Submission{}
-		if s.busy() {
-			sub = &Submission{Busy: true, Refused: &Failure{Code: "ImageIsExporting"}}
-		} else if rapid.IntRange(0, 5).Draw(s.t, "never arrives") > 0 || calm {
-			sub.TaskID = s.addTask(true).ID
-		}
+		sub := s.exportImage(calm)
 		if lost {
 			sub = &Submission{}
 		}
@@ -276,6 +271,25 @@ func (s *stepper) turn(calm bool) bool {
 		return false
 	}
 	return true
+}
+
+// exportImage is ECS: it looks at its quotas and our rights before it looks at the
+// image, or behind that. A call may never arrive.
+func (s *stepper) exportImage(calm bool) *Submission {
+	if !calm {
+		switch rapid.IntRange(0, 11).Draw(s.t, "never arrives, or is refused") {
+		case 0, 1:
+			return &Submission{}
+		case 2:
+			return &Submission{Limit: ConcurrentTasks, Refused: &Failure{Code: codeConcurrent}}
+		case 3:
+			return &Submission{Refused: &Failure{Code: "NoSetRoletoECSServiceAcount"}}
+		}
+	}
+	if s.busy() {
+		return &Submission{Busy: true, Refused: &Failure{Code: CodeImageBusy}}
+	}
+	return &Submission{TaskID: s.addTask(true).ID}
 }
 
 // line does what a decision says about the queue.

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -31,11 +32,13 @@ const (
 // under a service holds for all of its operations that don't list it themselves.
 const (
 	OpExport  = "ExportImage"
-	OpTasks   = "DescribeTasks" // and DescribeTaskAttribute, DescribeImages
+	OpTasks   = "DescribeTasks" // and DescribeTaskAttribute
 	OpCancel  = "CancelTask"
 	ServiceEC = "ECS"
 	ServiceOS = "OSS"
 	ServiceMN = "MNS"
+	ServiceRA = "RAM"
+	ServiceST = "STS"
 )
 
 // Code is one answer of the cloud and what it means to us.
@@ -50,26 +53,58 @@ type Code struct {
 	Limit Limit
 }
 
-// CodeOf finds what an answer means. where is one of the constants; an answer that
-// the table does not know is treated by its HTTP status, 0 for no answer at all.
+// CodeOf finds what an answer means. where is one of the constants or another
+// operation of ECS; an answer that the table does not know is treated by its HTTP
+// status, 0 for no answer at all.
 func CodeOf(where, code string, status int) Code {
-	if c, ok := find(where, code, status); ok {
-		return c
-	}
-	service := service(where)
-	if c, ok := find(service, code, status); ok {
-		c.Where = where
-		return c
-	}
-	// ECS puts what exactly is throttled or forbidden behind a full stop.
-	if family, _, dotted := strings.Cut(code, "."); dotted {
-		if c, ok := find(service, family, status); ok {
-			c.Where, c.Code = where, code
+	for _, w := range lookups(where) {
+		if c, ok := find(w, code, status); ok {
+			c.Where = where
 			return c
+		}
+		// ECS puts what exactly is throttled or forbidden behind a full stop.
+		if family, _, dotted := strings.Cut(code, "."); dotted && w == ServiceEC {
+			if c, ok := find(w, family, status); ok {
+				c.Where, c.Code = where, code
+				return c
+			}
 		}
 	}
 	return byClass(where, code, status)
 }
+
+// lookups are the parts of the table that hold for where, the closest first. What is
+// in front of ECS is in front of RAM and STS too.
+func lookups(where string) []string {
+	switch where {
+	case ServiceOS, ServiceMN:
+		return []string{where}
+	case "DescribeTaskAttribute":
+		return []string{OpTasks, ServiceEC}
+	}
+	return []string{where, ServiceEC}
+}
+
+// Explain finds what an answer means that a client returned as an error. ok is false
+// for an error that is of no client. Where one client failed because of another, as
+// when no credentials could be had, the other's answer is the reason.
+func Explain(err error) (c Code, ok bool) {
+	for {
+		var answer interface {
+			error
+			Answer() (where, code string, status int)
+		}
+		if !errors.As(err, &answer) {
+			return c, ok
+		}
+		c, ok = CodeOf(answer.Answer()), true
+		err = errors.Unwrap(answer)
+	}
+}
+
+// Passes says that the same call may succeed before long, without anybody doing
+// anything.
+func (c Code) Passes() bool { return c.Do == DoWait || c.Do == DoAdopt }
 
 func find(where, code string, status int) (Code, bool) {
 	var found Code
@@ -99,13 +134,6 @@ func (f Failure) Remedy() string {
 		}
 	}
 	return strings.Join(remedies, " Or: ")
-}
-
-func service(where string) string {
-	if where == ServiceOS || where == ServiceMN {
-		return where
-	}
-	return ServiceEC
 }
 
 // byClass treats a code that nobody documented.

@@ -75,6 +75,10 @@ var Codes = []Code{
 	{ServiceEC, "InvalidSecurityToken", 400, DoGiveUp, "The credentials of the function are not accepted, or not any more.", remedyRights, 0},
 	{ServiceEC, "Forbidden", 403, DoGiveUp, "The function's role, or the account, may not do that.", remedyRights, 0},
 
+	{ServiceRA, "NoPermission", 403, DoGiveUp, "The function's role may not do that in RAM.", remedyRights, 0},
+	{ServiceST, "NoPermission", 403, DoGiveUp, "The function's role may not take the role, or that does not trust the account.", remedyRights, 0},
+	{ServiceST, "EntityNotExist.Role", 404, DoGiveUp, "The role does not exist (any more).", "Run the set-up again: it makes the role of DOWNLOAD_ROLE_ARN.", 0},
+
 	{ServiceOS, "AccessDenied", 403, DoGiveUp, "The function may not do that to the bucket.", remedyRights, 0},
 	{ServiceOS, "InvalidAccessKeyId", 403, DoGiveUp, "The key of the function does not exist.", remedyRights, 0},
 	{ServiceOS, "SignatureDoesNotMatch", 403, DoGiveUp, "OSS does not take the signature.", remedyOperator, 0},
@@ -122,9 +126,9 @@ var Codes = []Code{
 	{ServiceMN, "SubsriptionNameInvalid", 400, DoGiveUp, "This is no name of a subscription.", "Choose another name.", 0}, // sic
 	{ServiceMN, "SubscriptionNameLengthError", 400, DoGiveUp, "The name of the subscription is too long.", "Choose another name.", 0},
 	{ServiceMN, "EndpointInvalid", 400, DoGiveUp, "MNS does not take the endpoint of the subscription.", "Correct the endpoint.", 0},
-	{ServiceMN, "QueueDeletedRecently", 400, DoWait, "A queue of this name was deleted a moment ago.", "Run the set-up again in a minute.", CallRate},
+	{ServiceMN, "QueueDeletedRecently", 400, DoGiveUp, "A queue of this name was deleted a moment ago.", "Run the set-up again in a minute.", 0},
 	{ServiceMN, "QpsLimitExceeded", 400, DoWait, "Too many calls in a short time.", remedyAgain, CallRate},
-	{ServiceMN, "ReceiptHandleError", 400, DoAdopt, "The message has another handle by now.", "Nothing has to be done: it comes again.", 0},
+	{ServiceMN, "ReceiptHandleError", 400, DoGiveUp, "The handle is not one that MNS gave.", remedyOperator, 0},
 	{ServiceMN, "MessageNotExist", 404, DoAdopt, "The message is gone, or has another handle by now.", "Nothing has to be done: somebody else has handled it, or it comes again.", 0},
 	{ServiceMN, "QueueNotExist", 404, DoGiveUp, "The queue of nudges does not exist (any more).", "Run the set-up again: it makes the queue.", 0},
 	{ServiceMN, "TopicNotExist", 404, DoGiveUp, "The topic of events does not exist (any more).", "Run the set-up again: it makes the topic.", 0},

@@ -39,6 +39,11 @@ func Decide(x Export, s Seen, p Policy, now time.Time) Action {
 	if x.State != Canceling && s.Blind != "" && now.Sub(x.Started) > p.MaxAge && (x.State != Queued || now.Sub(x.CreatedAt) > p.MaxQueued) {
 		return x.failed(s, CodeMaxAge, fmt.Sprintf("The export was not complete %v after it was asked for, and how far it is can't be found out: %s", p.MaxAge, s.Blind))
 	}
+	if s.Blind != "" && x.State.Waits() && x.Doubt > 0 {
+		if act := x.unseen(s, p); act != nil {
+			return act
+		}
+	}
 	if x.State == Exporting || x.State == Exported {
 		if lines := x.landing(s.Objects); len(lines) > 0 {
 			return Append{lines}
@@ -78,13 +83,7 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 			return Append{[]Line{{State: Failed, Failure: &failure}}}
 		}
 	}
-	if s.Candidates == nil {
-		return Ask{AskCandidates}
-	}
-	if !s.Listed {
-		return Ask{AskObjects}
-	}
-	if act := x.adopted(s); act != nil {
+	if act := x.traced(s); act != nil {
 		return act
 	}
 	if now.Sub(x.Started) > p.MaxAge {
@@ -98,8 +97,9 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 		return Wait{max(free.Sub(now), p.LookMin)}
 	}
 	// While any export of the image runs, ECS would refuse another; and the
-	// running one may turn out to be ours.
-	if running(s.Candidates) != nil {
+	// running one may turn out to be ours. So may one that ECS does not show yet:
+	// it may even have failed already, and then ECS would take another.
+	if running(s.Candidates) != nil || !now.After(x.Shown(p)) {
 		if s.Queue == nil {
 			return Ask{AskQueue}
 		}
@@ -109,9 +109,6 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 		return Wait{x.nextLook(p, now)}
 	}
 	if x.Attempt.Number >= maxAttempts {
-		if !now.After(x.Shown(p)) {
-			return Wait{x.nextLook(p, now)}
-		}
 		return x.fail(s, CodeUnconfirmed, fmt.Sprintf(
 			"ExportImage was called %d times and gave no clear answer, and ECS shows no task of this export. Submit the export again; if it fails again, look at the service health of ECS in %s.",
 			x.Attempt.Number, x.Request.RegionID))
@@ -119,9 +116,15 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 	return x.turn(s, p, now)
 }
 
-// adopted goes on with an export of which there is proof that a call of ours
-// reached ECS. It returns nil if there is none.
-func (x Export) adopted(s Seen) Action {
+// traced looks for proof that a call of ours reached ECS, and goes on with the
+// export if there is some. It returns nil if there is none.
+func (x Export) traced(s Seen) Action {
+	if s.Candidates == nil {
+		return Ask{AskCandidates}
+	}
+	if !s.Listed {
+		return Ask{AskObjects}
+	}
 	task, reason := x.adopt(s)
 	if reason == "" {
 		return nil

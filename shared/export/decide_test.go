@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -132,16 +133,19 @@ func TestDecide(t *testing.T) {
 		"another's claim that has not run out by every clock: wait for that": {
 			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true}, now: seconds(35), want: Wait{40 * time.Second},
 		},
+		"another's claim that has run out, no trace: ECS may not show its task yet": {
+			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(615), want: Wait{153750 * time.Millisecond},
+		},
 		"another's claim that has run out, no trace: submit again": {
-			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(76),
-			want: Append{[]Line{{State: Submitting, Attempt: &Attempt{2, seconds(91)}}}},
+			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(616),
+			want: Append{[]Line{{State: Submitting, Attempt: &Attempt{2, seconds(631)}}}},
 		},
 		"another's claim that has run out, a task without proof runs: wait": {
 			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true, Queue: &Queue{}}, now: seconds(80), want: Wait{20 * time.Second},
 		},
 		"the fifth claim has run out: its task may not be shown yet": {
 			log:  []Line{requested, {State: Submitting, Attempt: &Attempt{5, seconds(15)}}},
-			seen: Seen{Candidates: none, Listed: true}, now: seconds(80), want: Wait{20 * time.Second},
+			seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(80), want: Wait{20 * time.Second},
 		},
 		"the fifth claim has run out: give up": {
 			log:  []Line{requested, {State: Submitting, Attempt: &Attempt{5, seconds(15)}}},
@@ -186,9 +190,20 @@ func TestDecide(t *testing.T) {
 			log: []Line{requested, submitting, adopted}, seen: Seen{Candidates: []TaskSeen{canceled}, Listed: true}, now: seconds(700),
 			want: Append{[]Line{{State: Exporting, Task: &Task{ID: "t-9", CreatedAt: start}}}},
 		},
+		"task unknown, adopted late: it was there a moment ago": {
+			log: append(append([]Line{requested, submitting}, slices.Repeat([]Line{{State: Submitting}}, 698)...), adopted), seen: Seen{Candidates: none, Listed: true}, now: seconds(900),
+			want: Wait{225 * time.Second},
+		},
+		"task unknown, adopted at once: the call may have come at the last moment": {
+			log: []Line{requested, submitting, adopted}, seen: Seen{Candidates: none, Listed: true}, now: seconds(610), want: Wait{152500 * time.Millisecond},
+		},
 		"task unknown, one of two that there were": {
 			log: []Line{requested, submitting, adopted}, seen: Seen{Candidates: []TaskSeen{canceled, canceled}, Listed: true}, now: seconds(700),
 			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeTaskVanished}}}},
+		},
+		"submitting for too long, a task that may be anybody's runs": {
+			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true}, now: start.Add(73 * time.Hour),
+			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeMaxAge}}}},
 		},
 		"exporting: ask about the task": {
 			log: []Line{requested, submitting, exporting}, now: seconds(100), want: Ask{AskTask},

@@ -137,7 +137,7 @@ type Export struct {
 	Task   Task
 	Landed map[string]Landed // by device
 	// EmptySince is when a look first found nothing of a Canceling export in the
-	// bucket, with no find since.
+	// bucket, or nothing any more, with no find since.
 	EmptySince time.Time
 	Failure    *Failure
 	CreatedAt  time.Time
@@ -148,20 +148,33 @@ type Export struct {
 }
 
 // New adds up a log. It returns an error if the lines can't be a log: a gap in
-// the sequence, an unknown state, a change of state that the table forbids.
+// the sequence, an unknown state, a change of state that the table forbids, a
+// submission without an attempt.
 func New(id string, lines []Line) (Export, error) {
 	x := Export{ID: id, Landed: map[string]Landed{}}
-	for _, l := range lines {
+	lines = slices.Clone(lines)
+	for i, l := range lines {
 		var err error
-		if x, err = x.With(l); err != nil {
+		if x, err = x.learn(l); err != nil {
 			return Export{}, err
 		}
+		x.Lines = lines[:i+1] // a log may have thousands: none is copied for the next
 	}
 	return x, nil
 }
 
 // With returns the export with one more line. It leaves x as it is.
 func (x Export) With(l Line) (Export, error) {
+	longer, err := x.learn(l)
+	if err != nil {
+		return Export{}, err
+	}
+	longer.Lines = append(slices.Clip(x.Lines), l)
+	return longer, nil
+}
+
+// learn returns what the next line makes of the export, without the line.
+func (x Export) learn(l Line) (Export, error) {
 	if want := x.Seq() + 1; l.Seq != want {
 		return Export{}, fmt.Errorf("export %s: line %d where %d should be", x.ID, l.Seq, want)
 	}
@@ -173,6 +186,9 @@ func (x Export) With(l Line) (Export, error) {
 			return Export{}, fmt.Errorf("export %s: the first line holds no request", x.ID)
 		}
 		x.CreatedAt, x.Started, x.Request = l.Time, l.Time, *l.Request
+	}
+	if l.State == Submitting && x.Attempt == nil && l.Attempt == nil {
+		return Export{}, fmt.Errorf("export %s: line %d submits without an attempt", x.ID, l.Seq)
 	}
 	if x.State == Queued && l.State != Queued {
 		x.Started = l.Time
@@ -208,7 +224,7 @@ func (x Export) With(l Line) (Export, error) {
 	case l.Cleared == nil:
 	case *l.Cleared != Cleared{}:
 		x.EmptySince = time.Time{}
-	case x.EmptySince.IsZero():
+	default: // also where a look had found what was gone when it should be removed
 		x.EmptySince = l.Time
 	}
 	if l.State == Canceled || l.State == Deleted {
@@ -223,7 +239,6 @@ func (x Export) With(l Line) (Export, error) {
 			x.Doubt--
 		}
 	}
-	x.Lines = append(slices.Clip(x.Lines), l)
 	return x, nil
 }
 

@@ -23,6 +23,7 @@ func TestNew(t *testing.T) {
 		"a fact after the end":            {[]Line{first, {Seq: 2, State: Failed}, {Seq: 3, State: Failed, Task: &Task{ID: "t-1"}}}, ""},
 		"starts at 0":                     {[]Line{{Seq: 0, State: Requested, Request: &demo}}, "line 0 where 1"},
 		"starts at 2":                     {[]Line{{Seq: 2, State: Requested, Request: &demo}}, "line 2 where 1"},
+		"submits without an attempt":      {[]Line{first, {Seq: 2, State: Submitting}}, "line 2 submits without an attempt"},
 		"a gap":                           {[]Line{first, {Seq: 3, State: Submitting}}, "line 3 where 2"},
 		"a line twice":                    {[]Line{first, first}, "line 1 where 2"},
 		"no request":                      {[]Line{{Seq: 1, State: Requested}}, "no request"},
@@ -47,6 +48,38 @@ func TestNew(t *testing.T) {
 				t.Errorf("error %v, want the export's id and %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestNewCopiesNoLog wants a log that is read to be copied once, not once a line: the
+// head of the queue may have tried thousands of times.
+func TestNewCopiesNoLog(t *testing.T) {
+	lines := []Line{{Seq: 1, State: Requested, Request: &demo}}
+	try, no := &Attempt{Number: 1}, &Delay{Code: codeConcurrent, Refused: true}
+	for range 500 {
+		lines = append(lines, Line{Seq: len(lines) + 1, State: Submitting, Attempt: try}, Line{Seq: len(lines) + 2, State: Queued, Delay: no})
+	}
+	allocations := testing.AllocsPerRun(1, func() {
+		if x, err := New("7zzzzzzzzzzz0", lines); err != nil || x.Seq() != len(lines) || x.Doubt != 0 {
+			t.Errorf("%d lines, %d attempts in doubt, %v", x.Seq(), x.Doubt, err)
+		}
+	})
+	if allocations > 100 {
+		t.Errorf("%v allocations for %d lines", allocations, len(lines))
+	}
+	// What was read is nobody else's.
+	x, err := New("7zzzzzzzzzzz0", lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines[1].State = Failed
+	if x.Lines[1].State != Submitting {
+		t.Error("the export changes with the lines that it was made of")
+	}
+	a, errA := x.With(Line{Seq: x.Seq() + 1, State: Failed})
+	b, errB := x.With(Line{Seq: x.Seq() + 1, State: Canceling})
+	if errA != nil || errB != nil || a.Lines[x.Seq()].State != Failed || b.Lines[x.Seq()].State != Canceling {
+		t.Errorf("two ways to go on share a line: %v, %v", errA, errB)
 	}
 }
 
@@ -132,7 +165,7 @@ func TestSince(t *testing.T) {
 	t.Parallel()
 	x := logOf(t,
 		Line{State: Requested},
-		Line{State: Submitting},
+		Line{State: Submitting, Attempt: &Attempt{Number: 1}},
 		Line{State: Exporting},
 		Line{State: Exporting, Disk: landed(systemObject, System, "/dev/xvda")},
 	)
@@ -146,7 +179,7 @@ func TestSince(t *testing.T) {
 
 func TestMissing(t *testing.T) {
 	t.Parallel()
-	x := logOf(t, Line{State: Requested}, Line{State: Submitting}, Line{State: Exporting})
+	x := logOf(t, Line{State: Requested}, Line{State: Submitting, Attempt: &Attempt{Number: 1}}, Line{State: Exporting})
 	if diff := cmp.Diff(demo.Disks, x.Missing()); diff != "" {
 		t.Errorf("before (-want +got):\n%s", diff)
 	}
@@ -223,6 +256,9 @@ var logs = rapid.Custom(func(t *rapid.T) []Line {
 		case 4:
 			l.Attempt = &Attempt{Number: l.Seq}
 		}
+		if l.State == Submitting {
+			l.Attempt = &Attempt{Number: l.Seq}
+		}
 		lines, states = append(lines, l), append(states, l.State)
 	}
 	return lines
@@ -247,7 +283,7 @@ func TestWith(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Another line in the same place: one of two that race for it.
-			rival := Line{Seq: l.Seq, State: l.State, Nonce: "rival", Request: l.Request, Disk: landed(dataObject, Data, "/dev/xvdz")}
+			rival := Line{Seq: l.Seq, State: l.State, Nonce: "rival", Request: l.Request, Attempt: l.Attempt, Disk: landed(dataObject, Data, "/dev/xvdz")}
 			other, err := x.With(rival)
 			if err != nil {
 				t.Fatal(err)

@@ -163,6 +163,11 @@ func (x Export) Moved(before State) (left, ended bool) {
 // queued follows an export that was refused, or has not had its turn.
 func (x Export) queued(s Seen, p Policy, now time.Time) Action {
 	if now.Sub(x.CreatedAt) > p.MaxQueued {
+		if x.Doubt > 0 {
+			if act := x.traced(s); act != nil {
+				return act
+			}
+		}
 		why := "others waited before it"
 		if x.Delay != nil {
 			why = fmt.Sprintf("the last reason was %s: %s", x.Delay.Code, x.Delay.Message)
@@ -192,6 +197,11 @@ func (x Export) turn(s Seen, p Policy, now time.Time) Action {
 	if d := x.Delay; x.State == Queued && d != nil && d.Refused && d.Weekly() && now.Before(d.Next) && !q.Holds(now) {
 		return Hold{*d} // who was refused died before it could hold the others
 	}
+	if x.Doubt > 0 { // wherever it stands: what it waits for it may have already
+		if act := x.doubts(s, p, now); act != nil {
+			return act
+		}
+	}
 	me, place := q.Find(x.ID)
 	before := q.Waiting
 	if place >= 0 {
@@ -206,11 +216,6 @@ func (x Export) turn(s Seen, p Policy, now time.Time) Action {
 		})
 	}
 	if me.ImageID != "" {
-		if x.Doubt > 0 {
-			if act := x.doubts(s, p, now); act != nil {
-				return act // the task that it waits for may be its own
-			}
-		}
 		switch {
 		case s.ImageBusy == nil:
 			return Ask{AskImage}
@@ -234,11 +239,6 @@ func (x Export) turn(s Seen, p Policy, now time.Time) Action {
 	if q.Holds(now) {
 		return x.lineUp(s, between(p.LookMin, q.Hold.Next.Sub(now), p.QueueWait), q.Hold.ofAll())
 	}
-	if x.Doubt > 0 {
-		if act := x.doubts(s, p, now); act != nil {
-			return act
-		}
-	}
 	if p.Tasks > 0 {
 		if s.Slot == nil {
 			return Ask{AskSlot}
@@ -253,19 +253,28 @@ func (x Export) turn(s Seen, p Policy, now time.Time) Action {
 // doubts looks once more for a task of an attempt whose fate is unknown, before
 // another attempt. It returns nil if there is none.
 func (x Export) doubts(s Seen, p Policy, now time.Time) Action {
-	if s.Candidates == nil {
-		return Ask{AskCandidates}
-	}
-	if !s.Listed {
-		return Ask{AskObjects}
-	}
-	if act := x.adopted(s); act != nil {
+	if act := x.traced(s); act != nil {
 		return act
 	}
 	if running(s.Candidates) != nil {
 		return x.aside(s, p, p.LookMax, Delay{Code: CodeImageBusy, Message: fmt.Sprintf("Image %s is being exported.", x.Request.ImageID), Next: now.Add(p.LookMax)})
 	}
 	return nil
+}
+
+// unseen keeps an export in doubt that can't be looked at from holding up those
+// behind it. It returns nil for one that has no place.
+func (x Export) unseen(s Seen, p Policy) Action {
+	if s.Queue == nil {
+		return Ask{AskQueue}
+	}
+	switch me, place := s.Queue.Find(x.ID); {
+	case place < 0:
+		return nil
+	case me.ImageID == "":
+		return StandAside{}
+	}
+	return Wait{p.LookMax}
 }
 
 // aside lines an export up whose image is being exported, so that others pass.

@@ -220,6 +220,38 @@ func TestDecideQueue(t *testing.T) {
 			log: waits(image), seen: Seen{Queue: queue(nil, earlier, ours), ImageBusy: &no}, now: seconds(400), want: Wait{20 * time.Minute},
 		},
 
+		"in doubt, others wait before: look all the same, what it waits for it may have": {
+			log: inDoubt, seen: Seen{Queue: queue(nil, earlier, ours)}, now: seconds(700), want: Ask{AskCandidates},
+		},
+		"in doubt, others wait before, and its disk has landed": {
+			log: inDoubt, seen: Seen{Queue: queue(nil, earlier, ours), Candidates: []TaskSeen{}, Listed: true, Objects: []Object{systemObject}}, now: seconds(700),
+			want: Append{[]Line{{State: Submitting}, {State: Exporting}}},
+		},
+		"in doubt, others wait before, no trace: wait": {
+			log: inDoubt, seen: Seen{Queue: queue(nil, earlier, ours), Candidates: []TaskSeen{}, Listed: true}, now: seconds(700), want: Wait{20 * time.Minute},
+		},
+		"in doubt, the account is on hold: look all the same": {
+			log: inDoubt, seen: Seen{Queue: queue(&weeklyHold, ours)}, now: seconds(700), want: Ask{AskCandidates},
+		},
+		"in doubt, the last attempt was refused: it holds before anything is looked at": {
+			log:  []Line{requested, submitting, {State: Submitting, Nonce: "me", Attempt: &Attempt{2, seconds(715)}}, byMe(queued(delay(concurrent, seconds(1000))))},
+			seen: Seen{Submission: concurrent, Queue: queue(nil)}, now: seconds(700), want: Hold{delay(concurrent, seconds(1000))},
+		},
+		"in doubt, and it can't be looked at: see who waits behind": {
+			log: inDoubt, seen: Seen{Blind: "403"}, now: seconds(700), want: Ask{AskQueue},
+		},
+		"in doubt, and it can't be looked at: let others pass": {
+			log: inDoubt, seen: Seen{Blind: "403", Queue: queue(nil, ours)}, now: seconds(700), want: StandAside{},
+		},
+		"in doubt, and it can't be looked at, others pass: wait": {
+			log: inDoubt, seen: Seen{Blind: "403", Queue: queue(nil, aside)}, now: seconds(700), want: Wait{5 * time.Minute},
+		},
+		"a claim that ran out, and it can't be looked at: let others pass": {
+			log: []Line{requested, submitting}, seen: Seen{Blind: "403", Queue: queue(nil, ours)}, now: seconds(700), want: StandAside{},
+		},
+		"a claim that ran out, it can't be looked at, and nobody waits behind": {
+			log: []Line{requested, submitting}, seen: Seen{Blind: "403", Queue: queue(nil)}, now: seconds(700), want: Ask{AskCandidates},
+		},
 		"in doubt, our turn: look for the task once more": {
 			log: inDoubt, seen: Seen{Queue: queue(nil, ours)}, now: seconds(200), want: Ask{AskCandidates},
 		},
@@ -239,9 +271,15 @@ func TestDecideQueue(t *testing.T) {
 		"a claim that ran out at the head, a task runs: let others pass": {
 			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true, Queue: queue(nil, ours)}, now: seconds(80), want: StandAside{},
 		},
+		"a claim that ran out at the head, and ECS may not show its task yet: let others pass": {
+			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{}, Listed: true, Queue: queue(nil, ours)}, now: seconds(80), want: StandAside{},
+		},
+		"a claim that ran out, ECS may not show its task yet, others pass: wait": {
+			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{}, Listed: true, Queue: queue(nil, aside)}, now: seconds(80), want: Wait{20 * time.Second},
+		},
 		"a claim that ran out, others came before: queue up in doubt": {
-			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{}, Listed: true, Queue: queue(nil, earlier, ours)}, now: seconds(80),
-			want: Append{[]Line{queued(Delay{Code: CodeOthersWait, Next: seconds(1280)})}},
+			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{}, Listed: true, Queue: queue(nil, earlier, ours)}, now: seconds(616),
+			want: Append{[]Line{queued(Delay{Code: CodeOthersWait, Next: seconds(1816)})}},
 		},
 		"a task of our late call while we are queued": {
 			log: inDoubt, seen: Seen{Submission: &Submission{TaskID: "t-1"}}, now: seconds(200),
@@ -253,6 +291,17 @@ func TestDecideQueue(t *testing.T) {
 		},
 		"queued for too long: see whether anything is there": {
 			log: waits(held), now: start.Add(337 * time.Hour), want: Ask{AskObjects},
+		},
+		"queued for too long in doubt: see whether it had its turn": {
+			log: inDoubt, now: start.Add(337 * time.Hour), want: Ask{AskCandidates},
+		},
+		"queued for too long in doubt, and it had": {
+			log: inDoubt, seen: Seen{Candidates: []TaskSeen{found}, Listed: true}, now: start.Add(337 * time.Hour),
+			want: Append{[]Line{{State: Submitting}, {State: Exporting, Task: &Task{ID: "t-9", CreatedAt: start}}}},
+		},
+		"queued for too long in doubt, and it had not": {
+			log: inDoubt, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true}, now: start.Add(337 * time.Hour),
+			want: Append{[]Line{{State: Failed, Failure: &Failure{Code: CodeMaxQueued}}}},
 		},
 		"queued for too long, nothing is there": {
 			log: waits(held), seen: Seen{Listed: true}, now: start.Add(337 * time.Hour),

@@ -102,7 +102,7 @@ func Judge(findings []Finding) Verdict {
 // names puts the deployment's limits into the texts of the rules.
 func (l Limits) names() *strings.Replacer {
 	return strings.NewReplacer(
-		"{region}", l.RegionID, "{account}", l.AccountID, "{buckets}", strings.Join(l.Buckets, ", "), "{role}", l.RoleName,
+		"{region}", l.RegionID, "{account}", l.AccountID, "{buckets}", strings.Join(l.Buckets, ", "), "{role}", l.RoleName, "{defaultRole}", DefaultRole,
 		"{dataDisks}", strconv.Itoa(l.DataDisks), "{dataDiskGiB}", strconv.Itoa(l.DataDiskGiB), "{systemDiskGiB}", strconv.Itoa(l.SystemDiskGiB),
 		"{formats}", list(Formats), "{formatRegions}", list(l.FormatRegions), "{maxPrefix}", strconv.Itoa(MaxPrefix),
 		"{tasks}", strconv.Itoa(l.Tasks),

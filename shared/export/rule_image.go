@@ -18,7 +18,7 @@ func imageExists(s Subject, l Limits) breach {
 	if s.Image == nil || !s.Image.Missing {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("Image %.100s does not exist in %s, or this account may not see it.", s.Order.ImageID, l.RegionID)}
+	return breach{found: fmt.Sprintf("Image %s does not exist in %s, or this account may not see it.", shown(s.Order.ImageID), l.RegionID)}
 }
 
 // The owners that DescribeImages names in ImageOwnerAlias.
@@ -174,7 +174,7 @@ func dataDiskCount(s Subject, l Limits) breach {
 	if l.DataDisks == 0 {
 		b.remedy = "Create an image of the system disk alone."
 	} else {
-		b.remedy = fmt.Sprintf("Create %d images of the instance with at most %d of its data disks in each, and export them one by one.",
+		b.remedy = fmt.Sprintf("Create %d images from snapshots of the disks (CreateImage with DiskDeviceMapping), each with the system disk and at most %d of the data disks, and export them one by one.",
 			ceil(len(disks), l.DataDisks), l.DataDisks)
 	}
 	return b

@@ -3,8 +3,12 @@ package export
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // ParseFormat takes a format in upper or lower case.
@@ -48,14 +52,14 @@ func bucketAllowed(s Subject, l Limits) breach {
 	if s.Order.Bucket == "" || slices.Contains(l.Buckets, s.Order.Bucket) {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("Bucket %.100s is none that this deployment exports to.", s.Order.Bucket)}
+	return breach{found: fmt.Sprintf("Bucket %s is none that this deployment exports to.", shown(s.Order.Bucket))}
 }
 
 func bucketExists(s Subject, _ Limits) breach {
 	if s.Bucket == nil || !s.Bucket.Missing {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("Bucket %.100s does not exist.", s.Order.Bucket)}
+	return breach{found: fmt.Sprintf("Bucket %s does not exist.", shown(s.Order.Bucket))}
 }
 
 // bucketOwned: OSS does not tell who owns a bucket that it does not let us look
@@ -86,18 +90,27 @@ func bucketEncryption(s Subject, _ Limits) breach {
 	return breach{found: fmt.Sprintf("Bucket %s encrypts its objects (%s).", s.Order.Bucket, s.Bucket.Encryption)}
 }
 
+// archives are the classes whose objects have to be restored, and the days that one
+// is paid for at least.
+var archives = map[string]int{classArchive: 60, classColdArchive: 180, classDeepColdArchive: 180}
+
 func bucketArchive(s Subject, _ Limits) breach {
-	if !strings.HasSuffix(s.Bucket.StorageClass, "Archive") {
+	class := s.Bucket.StorageClass
+	if !strings.HasSuffix(class, "Archive") {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("Bucket %s is of storage class %s: a disk has to be restored before anybody can read it, and is paid for at least 60 days.", s.Order.Bucket, s.Bucket.StorageClass)}
+	least := "until the class's least time is over"
+	if days, ok := archives[class]; ok {
+		least = fmt.Sprintf("at least %d days", days)
+	}
+	return breach{found: fmt.Sprintf("Bucket %s is of storage class %s: a disk has to be restored before anybody can read it, and is paid for %s. The estimated fees hold neither.", s.Order.Bucket, class, least)}
 }
 
 func bucketInfrequent(s Subject, _ Limits) breach {
-	if s.Bucket.StorageClass != "IA" {
+	if s.Bucket.StorageClass != classIA {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("Bucket %s is of storage class IA: a disk is paid for at least 30 days, and every download costs extra.", s.Order.Bucket)}
+	return breach{found: fmt.Sprintf("Bucket %s is of storage class IA: a disk is paid for at least 30 days, and every download costs extra. The estimated fees hold neither.", s.Order.Bucket)}
 }
 
 func bucketPublic(s Subject, _ Limits) breach {
@@ -118,7 +131,25 @@ func roleExists(s Subject, l Limits) breach {
 	if s.Permission == nil || !s.Permission.Missing {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("Account %s has no role %.100s.", l.AccountID, s.Order.RoleName), remedy: s.authorize("Create it")}
+	b := breach{found: fmt.Sprintf("Account %s has no role %s.", l.AccountID, s.Order.RoleName), remedy: s.authorize("Create it")}
+	if b.remedy == "" && strings.EqualFold(s.Order.RoleName, l.RoleName) {
+		b.remedy = "Create it: GET /authorization has both policies, and POST /authorization makes it where the deployment sets ALLOW_ROLE_SETUP."
+	}
+	return b
+}
+
+// RoleName is the pattern of a RAM role's name.
+var RoleName = regexp.MustCompile(`^[A-Za-z0-9.@-]{1,64}$`)
+
+func roleForm(s Subject, _ Limits) breach {
+	name := s.Order.RoleName
+	if name == "" || RoleName.MatchString(name) {
+		return breach{}
+	}
+	if n := utf8.RuneCountInString(name); n > 64 {
+		return breach{found: fmt.Sprintf("%s is no name of a role: it has %d characters.", shown(name), n)}
+	}
+	return breach{found: fmt.Sprintf("%q is no name of a role.", name)}
 }
 
 func roleTrust(s Subject, _ Limits) breach {
@@ -159,11 +190,26 @@ func roleJudged(s Subject, _ Limits) breach {
 	return breach{}
 }
 
+// roleName wants the role that ECS expects, whatever the deployment's is. RAM tells
+// no capitals apart.
 func roleName(s Subject, l Limits) breach {
-	if s.Order.RoleName == "" || s.Order.RoleName == l.RoleName || s.Permission != nil && s.Permission.Missing {
+	name := s.Order.RoleName
+	if !RoleName.MatchString(name) || strings.EqualFold(name, DefaultRole) || s.Permission != nil && s.Permission.Missing {
 		return breach{}
 	}
-	return breach{found: fmt.Sprintf("ECS is to write as role %.100s.", s.Order.RoleName)}
+	switch {
+	case strings.EqualFold(name, l.RoleName):
+		return breach{
+			found:  fmt.Sprintf("ECS is to write as role %s, the deployment's EXPORT_ROLE.", name),
+			remedy: "Nothing, if ECS takes exports with it; else give roleName " + DefaultRole + ", or set EXPORT_ROLE of the deployment to it.",
+		}
+	case strings.EqualFold(l.RoleName, DefaultRole):
+		return breach{found: fmt.Sprintf("ECS is to write as role %s.", name)}
+	}
+	return breach{
+		found:  fmt.Sprintf("ECS is to write as role %s.", name),
+		remedy: fmt.Sprintf("Give roleName %s; left out, it is the deployment's, %s.", DefaultRole, l.RoleName),
+	}
 }
 
 // authorize is what to do, with the console's link where there is one.
@@ -172,4 +218,16 @@ func (s Subject) authorize(what string) string {
 		return ""
 	}
 	return fmt.Sprintf("%s with one click: %s. GET /authorization has both policies, for those who would rather do it themselves.", what, s.Permission.AuthorizeURL)
+}
+
+// shown is a name that somebody sent, which may be anything, for a sentence.
+func shown(name string) string {
+	const longest = 100
+	if runes := []rune(name); len(runes) > longest {
+		name = string(runes[:longest]) + "…"
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r == '"' || !unicode.IsGraphic(r) || unicode.IsSpace(r) }) || name == "" {
+		return strconv.Quote(name)
+	}
+	return name
 }

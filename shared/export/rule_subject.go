@@ -96,7 +96,7 @@ type Limits struct {
 	RegionID  string
 	AccountID string
 	Buckets   []string // that it exports to
-	RoleName  string   // that ECS expects
+	RoleName  string   // of orders that name none
 
 	DataDisks     int // of an image, at most
 	DataDiskGiB   int // each, at most
@@ -107,11 +107,14 @@ type Limits struct {
 	Tasks int
 }
 
+// DefaultRole is the role that ECS expects.
+const DefaultRole = "AliyunECSImageExportDefaultRole"
+
 // DefaultLimits are what the vendor's pages say; RegionID, AccountID, Buckets
 // and Tasks are the deployment's own.
 func DefaultLimits() Limits {
 	return Limits{
-		RoleName:  "AliyunECSImageExportDefaultRole",
+		RoleName:  DefaultRole,
 		DataDisks: 4, DataDiskGiB: 500,
 		FormatRegions: []string{
 			"ap-northeast-1", "ap-southeast-1", "ap-southeast-3", "ap-southeast-5",

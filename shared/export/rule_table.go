@@ -8,6 +8,7 @@ const (
 	pageTasks   = "https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-describetasks"
 	pageClasses = "https://www.alibabacloud.com/help/en/oss/how-can-i-avoid-the-cost-of-insufficient-storage"
 	pageACL     = "https://www.alibabacloud.com/help/en/oss/user-guide/bucket-acl"
+	pageRole    = "https://www.alibabacloud.com/help/en/ram/developer-reference/api-ram-2015-05-01-createrole"
 	pageTrigger = "https://www.alibabacloud.com/help/en/functioncompute/fc-3-0/user-guide/oss-triggers-overview"
 )
 
@@ -58,20 +59,22 @@ var Rules = []Rule{
 		Remedy: "Wait until the image is Available, or create it anew from its instance.",
 		judge:  ofImage(imageDisks),
 	}, {
-		ID: "data-disk-count", Severity: Error, Field: "imageId", Code: "InvalidImage.DiskAmountOrSize", Page: pageGuide,
-		Limit:  "at most {dataDisks} data disks",
-		Remedy: "Create several images that have at most {dataDisks} data disks each.",
-		judge:  ofImage(dataDiskCount),
+		ID: "data-disk-count", Severity: Error, Field: "imageId", Code: "InvalidImage.DiskAmountOrSize", Page: pageExport,
+		Limit:    "at most {dataDisks} data disks",
+		Remedy:   "Create several images that have at most {dataDisks} data disks each.",
+		Inferred: sourcesDiffer + " DATA_DISKS_MAX is this deployment's limit.",
+		judge:    ofImage(dataDiskCount),
 	}, {
-		ID: "data-disk-size", Severity: Error, Field: "imageId", Code: "InvalidImage.DiskAmountOrSize", Page: pageGuide,
-		Limit:  "data disks of at most {dataDiskGiB} GiB each",
-		Remedy: "Spread the data over several smaller disks.",
-		judge:  ofImage(dataDiskSize),
+		ID: "data-disk-size", Severity: Error, Field: "imageId", Code: "InvalidImage.DiskAmountOrSize", Page: pageExport,
+		Limit:    "data disks of at most {dataDiskGiB} GiB each",
+		Remedy:   "Spread the data over several smaller disks.",
+		Inferred: sourcesDiffer + " DATA_DISK_GIB_MAX is this deployment's limit.",
+		judge:    ofImage(dataDiskSize),
 	}, {
 		ID: "system-disk-size", Severity: Error, Field: "imageId", Code: "InvalidImage.DiskAmountOrSize", Page: pageExport,
 		Limit:    "a system disk of at most {systemDiskGiB} GiB",
 		Remedy:   "Move data to a data disk, and create the image from an instance with a smaller system disk.",
-		Inferred: "ECS publishes no figure; the limit is this deployment's.",
+		Inferred: "ECS publishes no figure; the limit is this deployment's (SYSTEM_DISK_GIB_MAX).",
 		judge:    ofImage(systemDiskSize),
 	}, {
 		ID: "data-disk-empty", Severity: Warning, Field: "imageId", Page: pageGuide,
@@ -92,7 +95,7 @@ var Rules = []Rule{
 	}, {
 		ID: "format-region", Severity: Warning, Field: "format", Code: "InvalidImageFormat.RegionNotSupported", Page: pageExport,
 		Limit:    "raw, or a region that offers more: {formatRegions}",
-		Remedy:   "Use raw and convert the download with qemu-img, or try: ECS has the last word, and refuses or writes raw where it does not offer a format.",
+		Remedy:   "Use raw, unpack the download and convert it with qemu-img, or try: ECS has the last word, and refuses or writes raw where it does not offer a format.",
 		Inferred: "The page's list of regions may be out of date, so the order is not refused.",
 		judge:    formatRegion,
 	}, {
@@ -112,9 +115,10 @@ var Rules = []Rule{
 		judge:  bucketExists,
 	}, {
 		ID: "bucket-owned", Severity: Error, Field: "bucket", Code: "InvalidOSS.NotAuthorized", Page: pageGuide,
-		Limit:  "a bucket of account {account}",
-		Remedy: "Use a bucket of account {account} in {region}; if it is one, let the function's role call oss:GetBucketInfo on it.",
-		judge:  bucketOwned,
+		Limit:    "a bucket of account {account}",
+		Remedy:   "Use a bucket of account {account} in {region}; if it is one, let the function's role call oss:GetBucketInfo on it.",
+		Inferred: "Which code ECS answers for a bucket of another account is a conclusion.",
+		judge:    bucketOwned,
 	}, {
 		ID: "bucket-region", Severity: Error, Field: "bucket", Code: "InvalidOSSBucket.NotFound", Page: pageGuide,
 		Limit:  "a bucket in {region}, where the image is",
@@ -129,7 +133,7 @@ var Rules = []Rule{
 		ID: "bucket-archive", Severity: Warning, Field: "bucket", Code: "InvalidOSSObject.NeedRestore", Page: pageClasses,
 		Limit:    "storage class Standard, or IA for images that are kept for months",
 		Remedy:   "Use a bucket of class Standard with a lifecycle rule that moves the objects later.",
-		Inferred: "No page says whether ECS can export to a bucket of this class.",
+		Inferred: "No page says whether ECS can export to a bucket of this class; the code is that of an archived object in the way.",
 		judge:    ofBucket(bucketArchive),
 	}, {
 		ID: "bucket-infrequent", Severity: Notice, Field: "bucket", Page: pageClasses,
@@ -150,18 +154,25 @@ var Rules = []Rule{
 	}, {
 		ID: "role-exists", Severity: Error, Field: "roleName", Code: "NoSetRoletoECSServiceAcount", Page: pageExport, // sic
 		Limit:  "a RAM role of account {account} that ECS can take",
-		Remedy: "Create it: GET /authorization has the link and both policies.",
+		Remedy: "Correct roleName, leave it out to use {role}, or create the role: GET /authorization has both policies.",
 		judge:  roleExists,
 	}, {
+		ID: "role-form", Severity: Error, Field: "roleName", Page: pageRole,
+		Limit:  "a name of 1 to 64 letters, digits, full stops, hyphens and @, without the acs:ram:: of an ARN",
+		Remedy: "Correct roleName, or leave it out to use {role}.",
+		judge:  roleForm,
+	}, {
 		ID: "role-trust", Severity: Error, Field: "roleName", Code: "NoSetRoletoECSServiceAcount", Page: pageExport,
-		Limit:  "a trust policy that lets ecs.aliyuncs.com take the role",
-		Remedy: "Add ecs.aliyuncs.com to its trust policy: GET /authorization has the text.",
-		judge:  ofRole(roleTrust),
+		Limit:    "a trust policy that lets ecs.aliyuncs.com take the role",
+		Remedy:   "Add ecs.aliyuncs.com to its trust policy: GET /authorization has the text.",
+		Inferred: "The page says what the role needs; which code ECS answers where this is missing is a conclusion.",
+		judge:    ofRole(roleTrust),
 	}, {
 		ID: "role-grants", Severity: Error, Field: "roleName", Code: "InvalidOSS.NotAuthorized", Page: pageExport,
-		Limit:  "policies that grant what the export does to the bucket",
-		Remedy: "Attach AliyunECSImageExportRolePolicy to it, or a policy of your own: GET /authorization has the text.",
-		judge:  ofRole(roleGrants),
+		Limit:    "policies that grant what the export does to the bucket",
+		Remedy:   "Attach AliyunECSImageExportRolePolicy to it, or a policy of your own: GET /authorization has the text.",
+		Inferred: "The page says what the role needs; which code ECS answers where this is missing is a conclusion.",
+		judge:    ofRole(roleGrants),
 	}, {
 		ID: "role-judged", Severity: Warning, Field: "roleName", Page: pageExport,
 		Limit:  "a role whose policies can be read and judged",
@@ -169,8 +180,8 @@ var Rules = []Rule{
 		judge:  roleJudged,
 	}, {
 		ID: "role-name", Severity: Warning, Field: "roleName", Page: pageExport,
-		Limit:    "{role}",
-		Remedy:   "Leave roleName out to use {role}.",
+		Limit:    "{defaultRole}",
+		Remedy:   "Leave roleName out to use {defaultRole}.",
 		Inferred: "The Chinese page calls every other name invalid, while ExportImage has a parameter for it.",
 		judge:    roleName,
 	}, {
@@ -203,3 +214,6 @@ var Rules = []Rule{
 
 // fstab is the guide's advice about data disks.
 const fstab = "Before the exported image is started elsewhere, compare its /etc/fstab with the disks that are attached there: a line for a disk that is missing can keep the system from starting. Mount by UUID and with nofail."
+
+// sourcesDiffer is why the limits of data disks are a deployment's to change.
+const sourcesDiffer = "The vendor's sources differ: the texts of ExportImage name 4 data disks of 500 GiB, the newer guide 2 TiB each and no number."

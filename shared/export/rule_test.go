@@ -87,7 +87,10 @@ func TestRules(t *testing.T) {
 			broken("unknown", func(s *Subject, _ *Limits) { s.Image = &Image{Missing: true} }, "copied to cn-hangzhou", "m-bp1good", "cn-hangzhou"),
 			broken("too long for an id", func(s *Subject, _ *Limits) {
 				s.Image, s.Order.ImageID = &Image{Missing: true}, strings.Repeat("a", 5000)
-			}, "Check the id", "Image "+strings.Repeat("a", 100)+" does not exist"),
+			}, "Check the id", "Image "+strings.Repeat("a", 100)+"… does not exist"),
+			broken("only spaces", func(s *Subject, _ *Limits) {
+				s.Image, s.Order.ImageID = &Image{Missing: true}, "  "
+			}, "Check the id", `Image "  " does not exist`),
 			kept("not asked", func(s *Subject, _ *Limits) { s.Image = nil }),
 		}},
 		"image-owned": {"InvalidImageCategory.NotSupported", Error, []subject{
@@ -136,7 +139,7 @@ func TestRules(t *testing.T) {
 		}},
 		"data-disk-count": {"InvalidImage.DiskAmountOrSize", Error, []subject{
 			kept("as many as may be", data(1, 1, 1, 1)),
-			broken("one more", data(1, 2, 3, 4, 5), "Create 2 images of the instance with at most 4 of its data disks", "5 data disks", "/dev/xvdf (5 GiB)"),
+			broken("one more", data(1, 2, 3, 4, 5), "Create 2 images from snapshots of the disks (CreateImage with DiskDeviceMapping), each with the system disk and at most 4 of the data disks", "5 data disks", "/dev/xvdf (5 GiB)"),
 			broken("nine", data(1, 1, 1, 1, 1, 1, 1, 1, 1), "Create 3 images", "9 data disks"),
 			broken("none allowed", func(_ *Subject, l *Limits) { l.DataDisks = 0 }, "system disk alone", "1 data disks"),
 			kept("a higher limit", func(s *Subject, l *Limits) { data(1, 1, 1, 1, 1)(s, l); l.DataDisks = 16 }),
@@ -184,7 +187,9 @@ func TestRules(t *testing.T) {
 			broken("not UTF-8", prefix("a\xff"), "", `holds`),
 		}},
 		"bucket-allowed": {"", Error, []subject{
-			broken("another", func(s *Subject, _ *Limits) { s.Order.Bucket = "elsewhere" }, "image-exports, image-archive", "elsewhere"),
+			broken("another", func(s *Subject, _ *Limits) { s.Order.Bucket = "elsewhere" }, "image-exports, image-archive", "Bucket elsewhere is"),
+			broken("a line break", func(s *Subject, _ *Limits) { s.Order.Bucket = "a\nb" }, "", `Bucket "a\nb" is none`),
+			broken("a space behind it", func(s *Subject, _ *Limits) { s.Order.Bucket = "image-exports " }, "", `Bucket "image-exports " is none`),
 			kept("the second", func(s *Subject, _ *Limits) { s.Order.Bucket = "image-archive" }),
 		}},
 		"bucket-exists": {"InvalidOSSBucket.NotFound", Error, []subject{
@@ -205,11 +210,13 @@ func TestRules(t *testing.T) {
 			broken("SM4", bucket(func(b *Bucket) { b.Encryption = "SM4" }), "", "SM4"),
 		}},
 		"bucket-archive": {"InvalidOSSObject.NeedRestore", Warning, []subject{
-			broken("archive", bucket(func(b *Bucket) { b.StorageClass = "Archive" }), "Standard", "class Archive"),
-			broken("deep cold archive", bucket(func(b *Bucket) { b.StorageClass = "DeepColdArchive" }), "", "DeepColdArchive"),
+			broken("archive", bucket(func(b *Bucket) { b.StorageClass = "Archive" }), "Standard", "class Archive", "at least 60 days", "The estimated fees hold neither"),
+			broken("cold archive", bucket(func(b *Bucket) { b.StorageClass = "ColdArchive" }), "Standard", "class ColdArchive", "at least 180 days"),
+			broken("deep cold archive", bucket(func(b *Bucket) { b.StorageClass = "DeepColdArchive" }), "", "DeepColdArchive", "at least 180 days"),
+			broken("an archive of the future", bucket(func(b *Bucket) { b.StorageClass = "WarmArchive" }), "", "class WarmArchive: a disk has to be restored before anybody can read it, and is paid for until the class's least time is over. The estimated fees hold neither."),
 		}},
 		"bucket-infrequent": {"", Notice, []subject{
-			broken("IA", bucket(func(b *Bucket) { b.StorageClass = "IA" }), "30 days", "class IA"),
+			broken("IA", bucket(func(b *Bucket) { b.StorageClass = "IA" }), "30 days", "class IA", "at least 30 days", "The estimated fees hold neither"),
 		}},
 		"bucket-public": {"", Warning, []subject{
 			broken("public-read", bucket(func(b *Bucket) { b.ACL = "public-read" }), "private", "public-read"),
@@ -222,7 +229,22 @@ func TestRules(t *testing.T) {
 		"role-exists": {"NoSetRoletoECSServiceAcount", Error, []subject{
 			broken("missing", role(func(p *Permission) { *p = Permission{Missing: true} }), "GET /authorization", "no role AliyunECSImageExportDefaultRole"),
 			broken("missing, with a link", role(func(p *Permission) { *p = Permission{Missing: true, AuthorizeURL: "https://ram.example.com/"} }), "https://ram.example.com/", "no role"),
+			broken("the deployment's own is missing", func(s *Subject, l *Limits) {
+				s.Order.RoleName, l.RoleName, s.Permission = "ours", "Ours", &Permission{Missing: true}
+			}, "Create it: GET /authorization has both policies", "no role ours"),
+			broken("another than the deployment's", func(s *Subject, l *Limits) {
+				s.Order.RoleName, l.RoleName, s.Permission = "mine", "ours", &Permission{Missing: true}
+			}, "leave it out to use ours", "no role mine"),
 			kept("not asked", func(s *Subject, _ *Limits) { s.Permission = nil }),
+		}},
+		"role-form": {"", Error, []subject{
+			broken("a space", func(s *Subject, _ *Limits) { s.Order.RoleName, s.Permission = "a b", nil }, "Correct roleName, or leave it out to use AliyunECSImageExportDefaultRole", `"a b" is no name of a role`),
+			broken("only spaces", func(s *Subject, _ *Limits) { s.Order.RoleName, s.Permission = " ", nil }, "", `" " is no name`),
+			broken("an ARN", func(s *Subject, _ *Limits) { s.Order.RoleName, s.Permission = "acs:ram::1:role/r", nil }, "", `"acs:ram::1:role/r"`),
+			broken("65 letters", func(s *Subject, _ *Limits) { s.Order.RoleName, s.Permission = strings.Repeat("a", 65), nil }, "", "65 characters"),
+			kept("64 letters", func(s *Subject, _ *Limits) { s.Order.RoleName = strings.Repeat("a", 64) }),
+			kept("all that a name may hold", func(s *Subject, _ *Limits) { s.Order.RoleName = "Az09.@-" }),
+			kept("the default", func(s *Subject, _ *Limits) { s.Order.RoleName = "" }),
 		}},
 		"role-trust": {"NoSetRoletoECSServiceAcount", Error, []subject{
 			broken("trusts others", role(func(p *Permission) { p.TrustsECS = false }), "ecs.aliyuncs.com", "AliyunECSImageExportDefaultRole does not let"),
@@ -237,9 +259,16 @@ func TestRules(t *testing.T) {
 			broken("a condition", role(func(p *Permission) { p.Unclear = []string{"policy p has a condition", "policy q can't be read"} }), "", "policy p has a condition; policy q can't be read"),
 		}},
 		"role-name": {"", Warning, []subject{
-			broken("another", func(s *Subject, _ *Limits) { s.Order.RoleName = "mine" }, "AliyunECSImageExportDefaultRole", "role mine"),
+			broken("another", func(s *Subject, _ *Limits) { s.Order.RoleName = "mine" }, "Leave roleName out to use AliyunECSImageExportDefaultRole.", "role mine"),
+			broken("another than the deployment's other one", func(s *Subject, l *Limits) { s.Order.RoleName, l.RoleName = "mine", "ours" },
+				"Give roleName AliyunECSImageExportDefaultRole; left out, it is the deployment's, ours.", "role mine"),
+			broken("the deployment's, which is another", func(s *Subject, l *Limits) { s.Order.RoleName, l.RoleName = "Ours", "ours" },
+				"else give roleName AliyunECSImageExportDefaultRole, or set EXPORT_ROLE of the deployment to it", "role Ours, the deployment's EXPORT_ROLE"),
 			kept("the default", func(s *Subject, _ *Limits) { s.Order.RoleName = "" }),
+			kept("RAM tells no capitals apart", func(s *Subject, _ *Limits) { s.Order.RoleName = "aliyunecsimageexportdefaultrole" }),
+			kept("what ECS expects, where the deployment has another", func(_ *Subject, l *Limits) { l.RoleName = "ours" }),
 			kept("there is none of this name, which is another rule", func(s *Subject, _ *Limits) { s.Order.RoleName, s.Permission.Missing = "mine", true }),
+			kept("no name, which is another rule", func(s *Subject, _ *Limits) { s.Order.RoleName = "m ine" }),
 		}},
 		"image-busy": {"ImageIsExporting", Waits, []subject{
 			broken("by a task", func(s *Subject, _ *Limits) { s.Account.ImageTask = "t-bp1" }, "begins when", "t-bp1", "m-bp1good"),
@@ -309,6 +338,19 @@ func TestRules(t *testing.T) {
 	}
 	if len(tests) != len(Rules) {
 		t.Errorf("%d tests, %d rules", len(tests), len(Rules))
+	}
+}
+
+// TestDiskLimits wants the limits of data disks to be told as what they are: where
+// the vendor's pages differ, whoever is refused learns which page says what, and what
+// changes the limit here.
+func TestDiskLimits(t *testing.T) {
+	t.Parallel()
+	for id, variable := range map[string]string{"data-disk-count": "DATA_DISKS_MAX", "data-disk-size": "DATA_DISK_GIB_MAX"} {
+		r := Rules[slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == id })]
+		if r.Page != pageExport || !strings.Contains(r.Inferred, variable) || !strings.Contains(r.Inferred, "2 TiB") {
+			t.Errorf("%s: %s, %s", id, r.Page, r.Inferred)
+		}
 	}
 }
 

@@ -46,7 +46,12 @@ func (r request) failed(a answer, err error) *Error {
 	if a.status == 0 {
 		e.unsent = dialFailed(err)
 	}
-	if !r.query && !e.unsent && !settled(a.status) {
+	return r.judged(e)
+}
+
+// judged marks an error after which nobody knows whether the request was carried out.
+func (r request) judged(e *Error) *Error {
+	if !r.query && !e.unsent && !settled(e.Status, e.Code) {
 		e.is = append(e.is, ErrUnsettled)
 	}
 	return e
@@ -54,7 +59,7 @@ func (r request) failed(a answer, err error) *Error {
 
 // refused makes the error of an answer that is no success.
 func (r request) refused(a answer) *Error {
-	e := r.failed(a, nil)
+	e := &Error{Op: r.op, Resource: r.resource, Status: a.status, RequestID: a.requestID}
 	var document sdk.ErrorResponse
 	if err := xml.Unmarshal(a.body, &document); err != nil {
 		e.Message = fmt.Sprintf("status %d without an error document: %.200q", a.status, a.body)
@@ -67,7 +72,7 @@ func (r request) refused(a answer) *Error {
 	if s := sentinel(e.Code, e.Status); s != nil {
 		e.is = append(e.is, s)
 	}
-	return e
+	return r.judged(e)
 }
 
 // do sends the request and returns the answer when accept says so: nil accepts 2xx.

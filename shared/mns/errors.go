@@ -144,8 +144,21 @@ func sentinel(code string, status int) error {
 	return nil
 }
 
-// settled tells whether an answer of this status means that nothing was done.
-func settled(status int) bool { return status >= 300 && status < 500 }
+// Answer says which answer this is, for export.Explain.
+func (e *Error) Answer() (where, code string, status int) { return "MNS", e.Code, e.Status }
+
+// settled tells whether an answer means that nothing was done. 501 says that the
+// service does not have the operation; a 408 that is not about the time of the
+// signature may come of something in front of it.
+func settled(status int, code string) bool {
+	switch status {
+	case http.StatusRequestTimeout:
+		return code == "TimeExpired"
+	case http.StatusNotImplemented:
+		return true
+	}
+	return status >= 300 && status < 500
+}
 
 func dialFailed(err error) bool {
 	var op *net.OpError
@@ -157,5 +170,5 @@ func (e *Error) again(idempotent bool) bool {
 	if e.unsent || e.Is(ErrThrottled) {
 		return true
 	}
-	return idempotent && !e.Is(ErrInvalid) && (e.Status == 0 || e.Status/100 == 2 || e.Status >= 500)
+	return idempotent && !e.Is(ErrInvalid) && (e.Status == 0 || e.Status/100 == 2 || e.Status >= 400 && !settled(e.Status, e.Code))
 }

@@ -11,10 +11,11 @@
 // errors.Is compares with the sentinels of this package, and a Client may be used
 // by any number of goroutines.
 //
-// Deletes, attribute queries and set-up are repeated after a 5xx answer or a broken
-// connection; sending, publishing and receiving are not. When the answer to one of
-// those is lost the error is ErrUnsettled. Delivery is at least once anyway, so a
-// caller may send again where a second message does no harm.
+// Deletes, attribute queries and set-up are repeated after a 5xx answer (501 apart) or
+// a broken connection; sending, publishing and receiving are not. When the answer to
+// one of those is lost the error is ErrUnsettled. Delivery is at least once anyway, so
+// a caller may send again where a second message does no harm. Every call is repeated
+// after a refusal for too many calls.
 package mns
 
 import (

@@ -60,7 +60,7 @@ func encryption(r sdk.SSERule) string {
 
 // CreateBucket makes the bucket: private, of class Standard, without versions, in
 // the client's region. One that the account has already is left as it is, without
-// an error; a name that another account has is ErrExists.
+// an error; a name that another account has is one.
 func (b *Bucket) CreateBucket(ctx context.Context) error {
 	c := call{op: "create bucket", bucket: b.name}
 	_, err := b.do(ctx, c, false, func(client *sdk.Client, header sdk.Option) error {

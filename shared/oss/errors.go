@@ -16,8 +16,7 @@ var (
 	ErrNotFound = errors.New("no such object")
 	// ErrNoBucket: there is no bucket of this name.
 	ErrNoBucket = errors.New("no such bucket")
-	// ErrExists: create-only found an object of this key, or the bucket's name is
-	// taken by somebody else.
+	// ErrExists: create-only found an object of this key.
 	ErrExists = errors.New("exists already")
 	// ErrPosition: the append lost; the object's length is not the position
 	// given. Error.Next holds the length.
@@ -104,12 +103,19 @@ func (e *Error) Is(target error) bool {
 // Unwrap returns what happened below: a net error, an error of the context.
 func (e *Error) Unwrap() error { return e.cause }
 
+// Answer says which answer this is, for export.Explain.
+func (e *Error) Answer() (where, code string, status int) {
+	if e.Code == "" && e.Is(ErrNotFound) {
+		return "OSS", "NoSuchKey", e.Status // HEAD has no body
+	}
+	return "OSS", e.Code, e.Status
+}
+
 // codes are those that callers act on.
 var codes = map[string]error{
 	"NoSuchKey":                 ErrNotFound,
 	"NoSuchBucket":              ErrNoBucket,
 	"FileAlreadyExists":         ErrExists,
-	"BucketAlreadyExists":       ErrExists,
 	"PositionNotEqualToLength":  ErrPosition,
 	"ObjectNotAppendable":       ErrNotAppendable,
 	"InvalidBucketName":         ErrInvalid,
@@ -184,7 +190,11 @@ func byStatus(status int, object bool) error {
 }
 
 // settled tells whether an answer of this status means that nothing was changed.
-func settled(status int) bool { return status >= 300 && status < 500 }
+// 501 says that the service does not have the operation; 408 may come of something
+// in front of it.
+func settled(status int) bool {
+	return status >= 300 && status < 500 && status != http.StatusRequestTimeout || status == http.StatusNotImplemented
+}
 
 // statusOf reads the status out of the errors that the SDK makes from text.
 func statusOf(err error) int {
@@ -204,13 +214,19 @@ func dialFailed(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
+// passing tells a refusal that passes by itself: too many calls, a body that took
+// too long to arrive. Nothing was done.
+func (e *Error) passing() bool {
+	return e.Status == http.StatusTooManyRequests || e.Code == "RequestTimeout" && settled(e.Status)
+}
+
 // again tells whether repeating the call may help and does no harm.
 func (e *Error) again(writes bool) bool {
-	if e.unsent {
+	if e.unsent || e.passing() {
 		return true
 	}
 	if writes || errors.Is(e, ErrInvalid) || errors.Is(e, ErrTooLarge) {
 		return false
 	}
-	return e.Status == 0 || e.Status/100 == 2 || e.Status >= 500
+	return e.Status == 0 || e.Status/100 == 2 || e.Status >= 400 && !settled(e.Status)
 }

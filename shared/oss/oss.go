@@ -6,9 +6,10 @@
 // with the sentinels of this package, and a Client may be used by any number of
 // goroutines.
 //
-// Reads and deletes are repeated after a 5xx answer or a broken connection. Writes
-// never are: a write whose answer was lost fails with ErrUnsettled, and the caller
-// finds out by reading whether it took place.
+// Reads and deletes are repeated after a 5xx answer (501 apart), a 408 or a broken
+// connection. Writes are not: a write whose answer was lost fails with ErrUnsettled,
+// and the caller finds out by reading whether it took place. Every call is repeated
+// after a refusal that passes, such as one of too many calls.
 package oss
 
 import (

@@ -40,9 +40,9 @@ type statement struct {
 	actions   []string
 	resources []string // of a policy
 	services  []string // that a trust policy names
-	// partial: it has elements that are not judged here, such as a condition, so
-	// that it may hold or not.
-	partial bool
+	// unjudged are the elements that are not judged here, such as Condition. With any,
+	// the statement may hold or not.
+	unjudged []string
 }
 
 // parse reads a document. RAM has checked it, so what is not as RAM documents it
@@ -87,13 +87,25 @@ func (s *statement) read(elements map[string]json.RawMessage) error {
 				s.services, ok = texts(service)
 			}
 		default:
-			s.partial = true
+			s.unjudged = append(s.unjudged, name)
 		}
 		if !ok {
 			return fmt.Errorf("an element %s that can't be read", name)
 		}
 	}
+	slices.Sort(s.unjudged)
 	return nil
+}
+
+// partial says that the statement has elements that are not judged here.
+func (s statement) partial() bool { return len(s.unjudged) > 0 }
+
+// how names the elements that are not judged here, behind what the statement does.
+func (s statement) how() string {
+	if slices.Equal(s.unjudged, []string{"Condition"}) {
+		return "under a condition"
+	}
+	return fmt.Sprintf("by its %s, which is not judged here", strings.Join(s.unjudged, " and "))
 }
 
 // texts reads a string or a list of strings.
@@ -119,7 +131,7 @@ const (
 // about says how much of an action on a resource the statement is about.
 func (s statement) about(action, resource string) reach {
 	by := func(patterns []string, reaches func(pattern string) reach) reach {
-		if patterns == nil && s.partial { // NotAction, NotResource
+		if patterns == nil && s.partial() { // NotAction, NotResource
 			return some
 		}
 		far := none
@@ -132,7 +144,7 @@ func (s statement) about(action, resource string) reach {
 		by(s.actions, func(p string) reach { return reaches(strings.ToLower(p), strings.ToLower(action)) }),
 		by(s.resources, func(p string) reach { return reachesResource(p, resource) }),
 	)
-	if s.partial {
+	if s.partial() {
 		far = min(far, some)
 	}
 	return far

@@ -2,6 +2,7 @@ package ram
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -97,8 +98,8 @@ func (r rule) unclear() string {
 	if r.deny {
 		verb = "denies"
 	}
-	if r.partial {
-		why = "under a condition"
+	if r.partial() {
+		why = r.how()
 	}
 	return fmt.Sprintf("%s %s %s %s", r.name, verb, strings.Join(r.doubts, ", "), why)
 }
@@ -113,7 +114,7 @@ func Trusts(document, service string) (trusts bool, unclear []string) {
 	for i, s := range statements {
 		f := s.takes(service)
 		if f == some {
-			unclear = append(unclear, fmt.Sprintf("statement %d of the trust policy names %s under a condition", i+1, service))
+			unclear = append(unclear, fmt.Sprintf("statement %d of the trust policy names %s %s", i+1, service, s.how()))
 		}
 		if s.deny && f == all {
 			return false, nil
@@ -128,14 +129,10 @@ func Trusts(document, service string) (trusts bool, unclear []string) {
 
 // takes says whether a statement of a trust policy is about a service.
 func (s statement) takes(service string) reach {
-	s.resources = nil
-	for _, name := range s.services {
-		if strings.EqualFold(name, service) {
-			s.resources = []string{"*"}
-		}
-	}
-	if s.resources == nil {
+	named := slices.Contains(s.unjudged, "NotPrincipal") || slices.ContainsFunc(s.services, func(name string) bool { return strings.EqualFold(name, service) })
+	if !named {
 		return none
 	}
+	s.resources = []string{"*"}
 	return s.about("sts:AssumeRole", "*")
 }

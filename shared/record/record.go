@@ -9,7 +9,8 @@
 //	queue/<time>-<id>        an export's place in the queue
 //	queue/<time>-<id>@<img>  it lets others pass while its image is exported
 //	queue/.hold              what everybody waits for, and until when
-//	slots/<n>                the right to one of the deployment's tasks
+//	slots/<n>                the right to one of the deployment's tasks; blank if
+//	                         it was given back
 //	unmanaged/<hash>         a disk object that somebody else exported
 //	progress/<id>/…          what ECS last said of an export's progress
 //	parked/<message id>      a message that could not be handled, with the reason
@@ -69,6 +70,9 @@ func (s *Store) Load(ctx context.Context, id string) (Log, error) {
 	body, _, err := s.bucket.Get(ctx, "exports/"+id)
 	if errors.Is(err, oss.ErrNotFound) {
 		return Log{}, fmt.Errorf("load export %s: %w", id, ErrNotFound)
+	}
+	if errors.Is(err, oss.ErrTooLarge) {
+		return Log{}, fmt.Errorf("load export %s: %w: %v", id, ErrUnreadable, err)
 	}
 	if err != nil {
 		return Log{}, fmt.Errorf("load export %s: %w", id, err)

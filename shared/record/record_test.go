@@ -12,6 +12,8 @@ import (
 	"time"
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"ecs-image-export/local/cloud"
 	"ecs-image-export/local/cloud/cloudtest"
@@ -57,6 +59,84 @@ func TestStandIn(t *testing.T) {
 		enableVersioning(t, environment)
 		recordtest.Versioned(t, b)
 	})
+}
+
+// TestTooLong wants a log that is longer than anybody reads to be one that can't be
+// read: it is parked, and holds up nobody.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	environment := standIn(t)
+	client, err := oss.New(oss.Config{
+		Region: environment["REGION"], Endpoint: environment["OSS_ENDPOINT"], MaxObject: 100,
+		Credentials: func(context.Context) (rpc.Credentials, error) {
+			return rpc.Credentials{ID: environment["ACCESS_KEY_ID"], Secret: environment["ACCESS_KEY_SECRET"]}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, id := record.New(client.Bucket(environment["RECORDS_BUCKET"]), time.Now), export.NewID(time.Now())
+	line := export.Line{State: export.Requested, Request: &export.Request{ImageName: strings.Repeat("a", 100)}}
+	if _, err := store.Append(t.Context(), record.Empty(id), "n", line); err != nil {
+		t.Fatal(err)
+	}
+	var call *oss.Error
+	if _, err := store.Load(t.Context(), id); !errors.Is(err, record.ErrUnreadable) || errors.As(err, &call) {
+		t.Errorf("%v, want %v, and no call to repeat", err, record.ErrUnreadable)
+	}
+}
+
+// TestLongQueue wants all of a queue that is longer than one page of a listing, also
+// where a page ends between a place and its standing aside.
+func TestLongQueue(t *testing.T) {
+	t.Parallel()
+	store := record.New(bucket(t, standIn(t), nil), time.Now)
+	const n = 1005
+	first := time.Now().UTC().Truncate(time.Millisecond)
+	var want []export.Waiting
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i := range n {
+		w := export.Waiting{ID: export.NewID(first), Arrived: first.Add(time.Duration(i) * time.Millisecond)}
+		aside := i == 999 // the last key of the first page is its place
+		group.Go(func() error {
+			err := store.Join(t.Context(), w)
+			if err == nil && aside {
+				err = store.StandAside(t.Context(), w, "m-1")
+			}
+			return err
+		})
+		want = append(want, w)
+		if aside {
+			want[i].ImageID = "m-1"
+		}
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	q, err := store.Queue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, q.Waiting); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestSlowClock wants no line of a log to be earlier than the one before, whatever
+// the clock of its writer says.
+func TestSlowClock(t *testing.T) {
+	t.Parallel()
+	b := bucket(t, standIn(t), nil)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	quick, slow := record.New(b, func() time.Time { return now }), record.New(b, func() time.Time { return now.Add(-time.Minute) })
+	log, err := quick.Append(t.Context(), record.Empty(export.NewID(now)), "a", export.Line{State: export.Requested, Request: &export.Request{}})
+	if err == nil {
+		log, err = slow.Append(t.Context(), log, "b", export.Line{State: export.Queued, Delay: &export.Delay{}})
+	}
+	if err != nil || !log.UpdatedAt.Equal(now) {
+		t.Errorf("the second line is of %v, the first of %v, %v", log.UpdatedAt, now, err)
+	}
 }
 
 // TestReal runs the suite against OSS where a bucket is named: it needs REGION,

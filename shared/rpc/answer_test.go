@@ -16,7 +16,7 @@ func FuzzRefusal(f *testing.F) {
 	f.Add(502, []byte("<html>\xff\xfe</html>"))
 	f.Add(302, []byte(nil))
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		e := refusal("Act", status, body)
+		e := refusal("Ecs", "Act", status, body)
 		if e.kind == refused && (status < 400 || status > 501) {
 			t.Errorf("status %d is a refusal", status)
 		}

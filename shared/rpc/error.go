@@ -12,7 +12,8 @@ import (
 // Error is why a call failed. It holds no secret: neither the URL of the
 // request nor its parameters.
 type Error struct {
-	Action string
+	Product string // as in Config, such as "Ecs"; blank where nobody was called
+	Action  string
 	// Code, Message and RequestID are the service's, empty if it gave none.
 	Code, Message, RequestID string
 	Status                   int // of HTTP; 0 if there was no answer
@@ -57,8 +58,8 @@ func (e *Error) Error() string {
 // context.DeadlineExceeded.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Refused returns the service's refusal, and true if err is one: a 4xx answer
-// (408 apart), after which nothing was done.
+// Refused returns the service's refusal, and true if err is one: a 4xx answer or
+// 501, after which nothing was done. 408 is none, nor is SignatureNonceUsed.
 func Refused(err error) (*Error, bool) {
 	var e *Error
 	if errors.As(err, &e) && e.kind == refused {
@@ -88,19 +89,28 @@ func Throttled(err error) bool {
 	return errors.As(err, &e) && e.throttled()
 }
 
+// Answer says who gave which answer: the action of ECS, or RAM or STS. It is for
+// export.Explain.
+func (e *Error) Answer() (where, code string, status int) {
+	if strings.EqualFold(e.Product, "Ram") || strings.EqualFold(e.Product, "Sts") {
+		return strings.ToUpper(e.Product), e.Code, e.Status
+	}
+	return e.Action, e.Code, e.Status
+}
+
 func (e *Error) throttled() bool {
 	return e.Status == http.StatusTooManyRequests || strings.HasPrefix(e.Code, "Throttling") || e.Code == "Rejected.Throttling"
 }
 
 // passing says that another try may succeed.
 func (e *Error) passing() bool {
-	return e.kind != refused || e.throttled()
+	return e.kind != refused || e.throttled() || e.Code == "OperationConflict"
 }
 
 // refusal reads an answer that is not 2xx. Its fields are taken as they come:
 // some gateways answer HTML, some give numbers for strings.
-func refusal(action string, status int, body []byte) *Error {
-	e := &Error{Action: action, Status: status, kind: refused}
+func refusal(product, action string, status int, body []byte) *Error {
+	e := &Error{Product: product, Action: action, Status: status, kind: refused}
 	// 501 says that the service does not have the action.
 	if status < 400 || status == http.StatusRequestTimeout || status >= 500 && status != http.StatusNotImplemented {
 		e.kind = unclear
@@ -111,6 +121,11 @@ func refusal(action string, status int, body []byte) *Error {
 		return e
 	}
 	e.Code, e.Message, e.RequestID = text(fields["Code"]), text(fields["Message"]), text(fields["RequestId"])
+	if e.Code == "SignatureNonceUsed" {
+		// The request came twice, for each try has a nonce of its own: what became
+		// of the first is not known.
+		e.kind = unclear
+	}
 	// A gateway repeats the string that it signed, token and all.
 	if signed, _, found := strings.Cut(e.Message, "server string to sign is:"); found {
 		e.Message = strings.TrimSpace(signed)

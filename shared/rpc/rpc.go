@@ -140,7 +140,7 @@ func (c *Client) Call(ctx context.Context, action string, params map[string]stri
 
 // try makes one request. It returns nil or the reason why there is no answer.
 func (c *call) try(ctx context.Context, out any) *Error {
-	fail := &Error{Action: c.action, kind: notSent}
+	fail := &Error{Product: c.client.cfg.Product, Action: c.action, kind: notSent}
 	cred, err := c.client.cfg.Credentials(ctx)
 	if err != nil {
 		fail.Err = fmt.Errorf("credentials: %w", err)
@@ -158,7 +158,7 @@ func (c *call) try(ctx context.Context, out any) *Error {
 		fail.Err = sdkErr
 		return fail
 	case x.status < 200 || x.status > 299:
-		return refusal(c.action, x.status, x.body)
+		return refusal(c.client.cfg.Product, c.action, x.status, x.body)
 	}
 	fail.kind, fail.Status, fail.RequestID = unclear, x.status, requestID(x.body)
 	if !json.Valid(x.body) {

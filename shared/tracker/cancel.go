@@ -72,10 +72,15 @@ func (t *Tracker) cancelTask(ctx context.Context, f *Followed) *export.StopAsked
 	}
 	slog.WarnContext(ctx, "CancelTask", "export", f.ID, "task", f.Task.ID, "error", err)
 	refusal, refused := ecs.Refusal(err)
-	if !refused {
+	code, _ := export.Explain(err)
+	if !refused || code.Do == export.DoAdopt {
 		return &export.StopAsked{}
 	}
-	return &export.StopAsked{Refused: &export.Failure{Code: refusal.Code, Message: refusal.Message, RequestID: refusal.RequestID}}
+	asked := &export.StopAsked{Refused: &export.Failure{Code: refusal.Code, Message: refusal.Message, RequestID: refusal.RequestID}}
+	if !code.Passes() {
+		asked.Remedy = code.Remedy
+	}
+	return asked
 }
 
 // clear removes what lies under the export's prefix: disks, the manifest, and
@@ -93,15 +98,15 @@ func (t *Tracker) clear(ctx context.Context, f *Followed) (export.Cleared, error
 	if err != nil {
 		return export.Cleared{}, err
 	}
+	var errs []error // one that can't go keeps no other
 	for _, u := range uploads {
-		if err := bucket.Abort(ctx, u); err != nil {
-			return export.Cleared{}, err
-		}
+		errs = append(errs, bucket.Abort(ctx, u))
 	}
 	for _, o := range objects {
-		if err := bucket.Delete(ctx, o.Key); err != nil {
-			return export.Cleared{}, err
-		}
+		errs = append(errs, bucket.Delete(ctx, o.Key))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return export.Cleared{}, err
 	}
 	if n, m := len(objects), len(uploads); n+m > 0 {
 		slog.InfoContext(ctx, "cleared", "export", f.ID, "objects", n, "uploads", m)

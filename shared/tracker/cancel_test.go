@@ -265,40 +265,6 @@ func TestCancelWaitingTask(t *testing.T) {
 	}
 }
 
-// TestRefusalsOfCancelTask wants every documented refusal of CancelTask, and every
-// passing failure, to be no more than a delay: the task ends by itself at last.
-func TestRefusalsOfCancelTask(t *testing.T) {
-	t.Parallel()
-	refusals := map[string]int{"Forbidden.RAM": http.StatusForbidden, "Throttling.User": http.StatusBadRequest, "ServiceUnavailable": http.StatusServiceUnavailable}
-	for _, c := range export.Codes {
-		if c.Where == export.OpCancel {
-			refusals[c.Code] = c.Status
-		}
-	}
-	for code, status := range refusals {
-		t.Run(code, func(t *testing.T) {
-			t.Parallel()
-			var calls atomic.Int32
-			no := &answering{answer: func(_ string, w http.ResponseWriter, r *http.Request) bool {
-				if r.URL.Query().Get("Action") != "CancelTask" {
-					return false
-				}
-				calls.Add(1)
-				return refuse(w, status, code)
-			}}
-			no.on.Store(true)
-			c := trackertest.Start(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Second, Wrap: no.wrap})
-			tr := patient(t, c)
-			f := begun(t, tr, c.Request(t, c.Images[0]), export.Exporting)
-			canceled(t, tr, f)
-			end := gone(t, tr, f.ID)
-			if end.Task.ID == "" || calls.Load() == 0 {
-				t.Errorf("task %q, %d calls of CancelTask", end.Task.ID, calls.Load())
-			}
-		})
-	}
-}
-
 // TestCancelWhileExported cancels an export whose task has finished while somebody
 // is about to complete it.
 func TestCancelWhileExported(t *testing.T) {

@@ -43,6 +43,13 @@ type Config struct {
 	TasksAtOnce   int           `env:"TASKS_AT_ONCE" envDefault:"0"`
 }
 
+// How long exports can be at most. The lifecycle rules that the set-up gives the
+// buckets leave what an export stands on for longer.
+const (
+	LongestTask = 7 * 24 * time.Hour  // from when it leaves the queue; the uploads of the disks
+	LongestOpen = 28 * 24 * time.Hour // from its order to its end; its caller's place
+)
+
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
 // Validate says what does not fit together.
@@ -62,6 +69,15 @@ func (c Config) Validate() error {
 		if name != "" && !bucketName.MatchString(name) {
 			problems = append(problems, fmt.Errorf("%q is no name of a bucket: 3 to 63 lower-case letters, digits and hyphens; EXPORT_BUCKETS has commas and no spaces between them", name))
 		}
+	}
+	if c.MaxAge > LongestTask {
+		problems = append(problems, fmt.Errorf(
+			"MAX_AGE is %v: it must be at most %v, because the lifecycle rule of the export buckets ends uploads that are older", c.MaxAge, LongestTask))
+	}
+	if most := LongestOpen - 2*min(c.MaxAge, LongestTask); c.MaxQueued > most {
+		problems = append(problems, fmt.Errorf(
+			"MAX_QUEUED is %v: it must be at most %v, which with twice MAX_AGE (once more for a cancel) makes %v: the records bucket does not keep what is claimed for an open export for much longer",
+			c.MaxQueued, most, LongestOpen))
 	}
 	if c.LookMax < c.LookMin {
 		problems = append(problems, fmt.Errorf("LOOK_MAX is %v: it must not be below LOOK_MIN, %v", c.LookMax, c.LookMin))

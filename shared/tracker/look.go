@@ -30,13 +30,16 @@ func (t *Tracker) ask(ctx context.Context, f *Followed, q export.Question, seen 
 }
 
 // Describe asks ECS about tasks, 100 to a call. A task that DescribeTasks leaves
-// out is missing from the result.
+// out is missing from the result; all are where it refuses ids that it does not know.
 func (t *Tracker) Describe(ctx context.Context, taskIDs []string) (map[string]*export.TaskSeen, error) {
 	found := map[string]*export.TaskSeen{}
 	tasks, err := t.ECS.Tasks(ctx, taskIDs)
 	for _, task := range tasks {
 		seen := seenTask(task)
 		found[task.ID] = &seen
+	}
+	if errors.Is(err, ecs.ErrTaskNotFound) {
+		err = nil
 	}
 	return found, err
 }

@@ -36,10 +36,12 @@ func (t *Tracker) askQueue(ctx context.Context, f *Followed, q export.Question, 
 		}
 		seen.ImageBusy = &busy
 	case export.AskSlot:
-		ok, err := t.Records.TakeSlot(ctx, f.ID, t.Policy.Tasks, t.needsSlot)
+		number, err := t.Records.TakeSlot(ctx, f.ID, t.Policy.Tasks, t.needsSlot)
 		if err != nil {
 			return err
 		}
+		f.slot = number
+		ok := number > 0
 		seen.Slot = &ok
 	}
 	return nil
@@ -104,6 +106,12 @@ func (t *Tracker) queue(ctx context.Context, f *Followed, act export.Action, see
 // moved tells the queue that an export went on from a state. What fails here is
 // made good by the next poll, or by the end of the hold, so it is only logged.
 func (t *Tracker) moved(ctx context.Context, f *Followed, before export.State, q *export.Queue) {
+	if f.slot > 0 && before == export.Submitting && f.State == export.Queued && f.Delay.Refused {
+		// Whoever has its turn next, because this one steps aside, can have the slot.
+		if err := t.giveSlotBack(ctx, f); err != nil {
+			slog.WarnContext(ctx, "slot", "export", f.ID, "error", err)
+		}
+	}
 	left, ended := f.Moved(before)
 	if left && !ended && f.Delay == nil && q != nil {
 		if _, place := q.Find(f.ID); place < 0 {
@@ -116,6 +124,14 @@ func (t *Tracker) moved(ctx context.Context, f *Followed, before export.State, q
 	if err := t.release(ctx, f, ended); err != nil {
 		slog.WarnContext(ctx, "queue", "export", f.ID, "error", err)
 	}
+}
+
+func (t *Tracker) giveSlotBack(ctx context.Context, f *Followed) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	number := f.slot
+	f.slot = 0
+	return t.Records.GiveSlotBack(ctx, number)
 }
 
 func (t *Tracker) release(ctx context.Context, f *Followed, ended bool) error {
@@ -247,7 +263,8 @@ const longestPause = 5 * time.Second
 const callTime = time.Second
 
 // exportImage calls ExportImage, and again only where ECS says that it did nothing
-// because there were too many calls, as long as there is time.
+// because there were too many calls or another was under way, as long as there is
+// time.
 func (t *Tracker) exportImage(ctx context.Context, r ecs.ExportRequest) (taskID string, err error) {
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, longestPause) {
 		taskID, err = t.ECS.ExportImage(ctx, r)

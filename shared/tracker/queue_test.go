@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ecs-image-export/events"
 	"ecs-image-export/local/cloud"
 	"ecs-image-export/shared/export"
 	"ecs-image-export/shared/tracker"
@@ -173,6 +174,127 @@ func TestBusyImage(t *testing.T) {
 	if waits.State != export.Exporting || behind.State != export.Queued || count("ExportImage") != before+1 {
 		t.Errorf("states %s and %s after %d more calls", waits.State, behind.State, count("ExportImage")-before)
 	}
+}
+
+// TestBlindHead wants the head of the queue to let others pass where an attempt of it
+// is in doubt and its bucket can't be looked at.
+func TestBlindHead(t *testing.T) {
+	t.Parallel()
+	denied := &answering{answer: func(service string, w http.ResponseWriter, r *http.Request) bool {
+		return service == "oss" && strings.HasPrefix(r.URL.Query().Get("prefix"), "Test") && deny(w)
+	}}
+	c := trackertest.Start(t, 1, cloud.Options{Speed: 1, TaskLeast: time.Hour, Wrap: denied.wrap})
+	tr := patient(t, c)
+	f := lost(t, c, c.Request(t, c.Images[0]))
+	behind := export.Waiting{ID: export.NewID(time.Now()), Arrived: f.CreatedAt.Add(time.Second)}
+	for _, w := range []export.Waiting{f.Place(), behind} {
+		if err := tr.Records.Join(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	denied.on.Store(true)
+	if err := tr.Step(t.Context(), f, tracker.Known{}); err != nil || f.State != export.Submitting {
+		t.Fatalf("state %s, %v", f.State, err)
+	}
+	q, err := tr.Records.Queue(t.Context())
+	if err != nil || len(q.Waiting) != 2 || q.Waiting[0].ImageID != f.Request.ImageID {
+		t.Errorf("the queue is %+v, %v", q.Waiting, err)
+	}
+	nudged(t, tr, behind.ID)
+	// What it can't see keeps it from nothing once it can.
+	denied.on.Store(false)
+	if err := tr.Step(t.Context(), f, tracker.Known{}); err != nil || f.State != export.Exporting {
+		t.Errorf("state %s, %v", f.State, err)
+	}
+}
+
+// TestSlotJustTaken wants a slot kept for an export that has just taken it and is
+// about to submit, or to be recorded, and not for longer than that takes.
+func TestSlotJustTaken(t *testing.T) {
+	t.Parallel()
+	c := trackertest.Start(t, 2, cloud.Options{Speed: 1, Tasks: 4, TaskLeast: time.Hour})
+	for n, recorded := range []bool{false, true} {
+		c := ownRecords(t, c)
+		config := c.Config()
+		config.TasksAtOnce, config.SubmitTimeout, config.ClockSkew = 1, 30*time.Second, time.Minute
+		config.MaxAge, config.MaxQueued = time.Hour, time.Hour
+		tr, holder := c.Tracker(t, config), export.NewID(time.Now())
+		if recorded {
+			f, err := tr.Begin(t.Context(), "", c.Request(t, c.Images[n]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			holder = f.ID
+		}
+		if number, err := tr.Records.TakeSlot(t.Context(), holder, 1, nil); err != nil || number != 1 {
+			t.Fatalf("slot %d, %v", number, err)
+		}
+		f := take(t, tr, c.Request(t, c.Images[n]))
+		if f.State != export.Queued || f.Delay.Code != export.CodeTaskLimit {
+			t.Errorf("recorded %v: state %s, %+v", recorded, f.State, f.Delay)
+		}
+		tr.Now = func() time.Time { return time.Now().Add(2 * time.Minute) }
+		if err := tr.Step(t.Context(), f, tracker.Known{}); err != nil || f.State != export.Exporting {
+			t.Errorf("recorded %v, later: state %s, %v", recorded, f.State, err)
+		}
+	}
+}
+
+// TestHoldAtTheEnd wants the end of a task to end what everybody waits for, but for
+// a weekly quota: that does not end with a task.
+func TestHoldAtTheEnd(t *testing.T) {
+	t.Parallel()
+	c := trackertest.Start(t, 2, cloud.Options{Speed: 1, TaskPerGiB: time.Millisecond, TaskLeast: time.Second})
+	for i, hold := range []export.Delay{{Code: "ConcurrentQuotaExceed.ExportImage"}, {Code: "WeeklyQuotaExceed.ExportImage"}} {
+		tr := patient(t, ownRecords(t, c))
+		f := begun(t, tr, c.Request(t, c.Images[i]), export.Exporting)
+		hold.Next = time.Now().Add(time.Hour)
+		if err := tr.Records.SetHold(t.Context(), hold); err != nil {
+			t.Fatal(err)
+		}
+		goOn(t, tr, f.ID, ended)
+		if q, err := tr.Records.Queue(t.Context()); err != nil || q.Holds(time.Now()) != hold.Weekly() {
+			t.Errorf("%s: the hold is %+v, %v", hold.Code, q.Hold, err)
+		}
+	}
+}
+
+// nudged wants an export to be told, soon and without a poll, that it has its turn.
+func nudged(t *testing.T, tr *tracker.Tracker, id string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		messages, err := tr.Tasks.Receive(t.Context(), 16, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range messages {
+			if n, err := events.ParseNudge(m.Body); err == nil && n.ID == id && n.Next.IsZero() {
+				return
+			}
+		}
+	}
+	t.Errorf("export %s was not nudged", id)
+}
+
+// TestNextIsNudged wants the end of a task, and who leaves the queue, to let the
+// next one go.
+func TestNextIsNudged(t *testing.T) {
+	t.Parallel()
+	c := trackertest.Start(t, 3, cloud.Options{Speed: 1, ConcurrentQuota: 1, TaskPerGiB: time.Millisecond, TaskLeast: time.Second})
+	config := c.Config()
+	config.LookMax, config.SubmitTimeout = time.Hour, 30*time.Second
+	tr := c.Tracker(t, config)
+	runs := take(t, tr, c.Request(t, c.Images[0]))
+	head, next := take(t, tr, c.Request(t, c.Images[1])), take(t, tr, c.Request(t, c.Images[2]))
+	if runs.State != export.Exporting || head.State != export.Queued || next.State != export.Queued {
+		t.Fatalf("states %s, %s and %s", runs.State, head.State, next.State)
+	}
+	goOn(t, tr, runs.ID, ended)
+	nudged(t, tr, head.ID)
+	if err := tr.Cancel(t.Context(), head, "not wanted"); err != nil {
+		t.Fatal(err)
+	}
+	nudged(t, tr, next.ID)
 }
 
 // TestThrottled wants a call that ECS refuses for its number to be made again

@@ -120,6 +120,13 @@ func refuse(w http.ResponseWriter, status int, code string) bool {
 	return true
 }
 
+// deny refuses a call of OSS.
+func deny(w http.ResponseWriter) bool {
+	w.WriteHeader(http.StatusForbidden)
+	fmt.Fprint(w, "<Error><Code>AccessDenied</Code><Message>no</Message><RequestId>1</RequestId></Error>")
+	return true
+}
+
 // TestBlind wants MaxAge to end an export that can't be looked at any more, and
 // nothing to end it before.
 func TestBlind(t *testing.T) {

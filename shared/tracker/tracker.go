@@ -61,6 +61,8 @@ type Followed struct {
 	Wait time.Duration
 	// before is what Hint says in the bucket.
 	before record.Hint
+	// slot is the one of the deployment's slots that this step took; 0: none.
+	slot int
 }
 
 // Ended says that there is nothing left to follow.
@@ -125,7 +127,8 @@ func (t *Tracker) step(ctx context.Context, f *Followed, known Known) error {
 				if seen.Blind != "" || !refused(err) {
 					return err
 				}
-				seen.Blind = err.Error() // that may be a reason to give up
+				slog.WarnContext(ctx, "look refused", "export", f.ID, "error", err)
+				seen.Blind = err.Error() // that may be a reason to give up, or to let others pass
 			}
 		case export.Join, export.StandAside, export.StepBack, export.Hold:
 			if err := t.queue(ctx, f, act, &seen); err != nil {
@@ -192,7 +195,8 @@ func (t *Tracker) step(ctx context.Context, f *Followed, known Known) error {
 
 // refused says that the cloud will answer so until a person changes something.
 func refused(err error) bool {
-	return errors.Is(err, oss.ErrDenied) || errors.Is(err, oss.ErrNoBucket) || errors.Is(err, ecs.ErrForbidden)
+	code, ok := export.Explain(err)
+	return ok && !code.Passes()
 }
 
 // append records lines. It has a deadline of its own: what a call of ExportImage

@@ -134,21 +134,21 @@ func slots(t *testing.T, store *record.Store, bucket *oss.Bucket) {
 		defer mu.Unlock()
 		return busy[id], nil
 	}
-	take := func(t *testing.T, id string) bool {
+	take := func(t *testing.T, id string) int {
 		t.Helper()
 		mu.Lock()
 		busy[id] = true
 		mu.Unlock()
-		ok, err := store.TakeSlot(t.Context(), id, limit, needs)
+		number, err := store.TakeSlot(t.Context(), id, limit, needs)
 		if err != nil {
 			t.Error(err)
 		}
-		if !ok {
+		if number == 0 {
 			mu.Lock()
 			delete(busy, id)
 			mu.Unlock()
 		}
-		return ok
+		return number
 	}
 	numbers := func(t *testing.T) (names []string) {
 		t.Helper()
@@ -169,24 +169,24 @@ func slots(t *testing.T, store *record.Store, bucket *oss.Bucket) {
 
 	t.Run("there are as many slots as the limit says", func(t *testing.T) {
 		for i := range limit {
-			if !take(t, fmt.Sprint("x", i)) {
+			if take(t, fmt.Sprint("x", i)) == 0 {
 				t.Fatalf("slot %d of %d was not to be had", i+1, limit)
 			}
 		}
-		if take(t, "y") {
+		if take(t, "y") > 0 {
 			t.Error("one more than the limit")
 		}
-		if !take(t, "x1") {
+		if take(t, "x1") == 0 {
 			t.Error("an export that has a slot can't take it again")
 		}
 	})
 
 	t.Run("a slot that ended is another's, under a number never used", func(t *testing.T) {
 		end("x0")
-		if !take(t, "y") {
+		if take(t, "y") == 0 {
 			t.Fatal("the slot of an export that ended was not to be had")
 		}
-		if take(t, "z") {
+		if take(t, "z") > 0 {
 			t.Error("one more than the limit")
 		}
 		// x1's first number, 2, and x0's went; x1 has 4, y has 5.
@@ -205,7 +205,7 @@ func slots(t *testing.T, store *record.Store, bucket *oss.Bucket) {
 		slow := func(ctx context.Context, id string, taken time.Time) (bool, error) {
 			once.Do(func() {
 				for i := range limit {
-					if !take(t, fmt.Sprint("quick", i)) {
+					if take(t, fmt.Sprint("quick", i)) == 0 {
 						t.Error("no slot")
 					}
 				}
@@ -216,7 +216,7 @@ func slots(t *testing.T, store *record.Store, bucket *oss.Bucket) {
 			return false, nil
 		}
 		// Its view is of before: numbers up to 5. 6 is free, 8 is the highest.
-		ok, err := store.TakeSlot(t.Context(), "slow", limit, func(ctx context.Context, id string, taken time.Time) (bool, error) {
+		number, err := store.TakeSlot(t.Context(), "slow", limit, func(ctx context.Context, id string, taken time.Time) (bool, error) {
 			if strings.HasPrefix(id, "quick") {
 				return true, nil
 			}
@@ -225,7 +225,7 @@ func slots(t *testing.T, store *record.Store, bucket *oss.Bucket) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := numbers(t); ok && len(got) > limit {
+		if got := numbers(t); number > 0 && len(got) > limit {
 			t.Errorf("took a number that was free again; there are %v", got)
 		}
 		for _, name := range numbers(t) {
@@ -246,11 +246,11 @@ func slots(t *testing.T, store *record.Store, bucket *oss.Bucket) {
 				mu.Lock()
 				busy[id] = true // as long as it tries, for the others to see
 				mu.Unlock()
-				ok, err := store.TakeSlot(t.Context(), id, limit, needs)
+				number, err := store.TakeSlot(t.Context(), id, limit, needs)
 				if err != nil {
 					t.Error(err)
 				}
-				if ok {
+				if number > 0 {
 					got.Add(1)
 					return
 				}
@@ -258,6 +258,29 @@ func slots(t *testing.T, store *record.Store, bucket *oss.Bucket) {
 		})
 		if n := got.Load(); n < 1 || n > limit {
 			t.Errorf("%d got a slot, the limit is %d", n, limit)
+		}
+	})
+
+	t.Run("a slot that was given back is another's, under a number never used", func(t *testing.T) {
+		mu.Lock()
+		clear(busy)
+		mu.Unlock()
+		last := 0
+		for i := range limit {
+			last = take(t, fmt.Sprint("held", i))
+		}
+		if last == 0 || take(t, "next") > 0 {
+			t.Fatalf("the last slot is %d, and another has one too", last)
+		}
+		// Its export still says that it needs one, as one does that has just taken it.
+		if err := store.GiveSlotBack(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(t, "next"); got != last+1 {
+			t.Errorf("slot %d, want %d", got, last+1)
+		}
+		if take(t, "one more") > 0 {
+			t.Error("one more than the limit")
 		}
 	})
 }
