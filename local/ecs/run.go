@@ -138,34 +138,52 @@ func (s *Service) run(ctx context.Context, t *task) {
 			return // as it is, to go on after the next Open
 		}
 		if err != nil {
-			s.fail(ctx, t, i, err)
+			s.fail(t, i, err)
 			return
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.end(t, finished); err != nil {
-		s.Log.Error("end export", "task", t.ID, "error", err)
-	}
+	s.conclude(t, func() error { return s.end(t, finished) })
 }
 
 // fail ends a task for an error in a disk, and clears away the unfinished part.
-func (s *Service) fail(ctx context.Context, t *task, i int, err error) {
-	s.mu.Lock()
-	if t.Status == processing { // and not canceled
-		d := &t.Disks[i]
-		d.Status = failed
-		d.ErrorCode, d.ErrorMsg = subTaskError(err)
-		s.Log.Warn("export failed", "task", t.ID, "image", t.ImageID, "disk", d.Device, "error", err)
-		if err := s.end(t, failed); err != nil {
-			s.Log.Error("end export", "task", t.ID, "error", err)
+func (s *Service) fail(t *task, i int, cause error) {
+	s.conclude(t, func() error {
+		if t.Status != processing { // but canceled
+			return nil
 		}
-	}
-	s.mu.Unlock()
+		d := &t.Disks[i]
+		before := *d
+		d.Status = failed
+		d.ErrorCode, d.ErrorMsg = subTaskError(cause)
+		if err := s.end(t, failed); err != nil {
+			*d = before
+			return err
+		}
+		s.Log.Warn("export failed", "task", t.ID, "image", t.ImageID, "disk", d.Device, "error", cause)
+		return nil
+	})
 	s.discard(t, i)
 }
 
-// end gives a task its last status, unless it has one. Service.mu is held.
+// conclude ends a task that has run as soon as its end can be stored, or leaves
+// it to the next Open. The task keeps its place meanwhile.
+func (s *Service) conclude(t *task, end func() error) {
+	for {
+		s.mu.Lock()
+		err := end()
+		s.mu.Unlock()
+		if err == nil {
+			return
+		}
+		s.Log.Error("end export", "task", t.ID, "error", err)
+		if wait(s.ctx, time.Second) != nil {
+			return
+		}
+	}
+}
+
+// end gives a task its last status, unless it has one. What cannot be stored has
+// not happened: after a restart the task would run again. Service.mu is held.
 func (s *Service) end(t *task, status string) error {
 	if t.ended() {
 		return nil
@@ -174,8 +192,13 @@ func (s *Service) end(t *task, status string) error {
 	if status == finished {
 		percent = 100
 	}
+	before := t.Status
 	t.Status, t.Percent, t.Finished = status, percent, s.Now().UTC()
-	return s.save(t)
+	if err := s.save(t); err != nil {
+		t.Status, t.Percent, t.Finished = before, 0, time.Time{}
+		return err
+	}
+	return nil
 }
 
 // store saves a change that can be made again after a restart, so that an

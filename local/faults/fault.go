@@ -79,7 +79,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf(`a duration is written as "1.5s" or "300ms", not %q`, text)
+		return fmt.Errorf(`what.delay is %q, and has to be a text such as "1.5s" or "300ms"`, text)
 	}
 	*d = Duration(v)
 	return nil
@@ -192,7 +192,7 @@ func (w When) problems() []string {
 func (w When) strikes(calls, struck int, random func() float64) bool {
 	switch {
 	case w.Nth > 0:
-		return calls >= w.Nth && calls < w.Nth+max(w.Times, 1)
+		return calls >= w.Nth && calls-w.Nth < max(w.Times, 1)
 	case w.Times > 0 && struck >= w.Times:
 		return false
 	}

@@ -118,7 +118,11 @@ func explain(err error) string {
 		if field == "" {
 			field = "the body"
 		}
-		return fmt.Sprintf("%s is a %s, and has to be %s", field, kind.Value, kinds[kind.Type.String()])
+		article := "a"
+		if kind.Value == "array" || kind.Value == "object" {
+			article = "an"
+		}
+		return fmt.Sprintf("%s is %s %s, and has to be %s", field, article, kind.Value, kinds[kind.Type.String()])
 	case errors.Is(err, io.EOF):
 		return `the body is empty: give a fault such as {"service": "ecs", "action": "ExportImage", "what": {"code": "Throttling.User"}}`
 	case errors.Is(err, io.ErrUnexpectedEOF):

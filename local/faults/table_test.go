@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -49,6 +50,7 @@ func TestWhen(t *testing.T) {
 		{"the next", When{Nth: 1}, "x....."},
 		{"the third", When{Nth: 3}, "..x..."},
 		{"two from the third", When{Nth: 3, Times: 2}, "..xx.."},
+		{"all from the second", When{Nth: 2, Times: math.MaxInt}, ".xxxxx"},
 		{"the first four", When{Times: 4}, "xxxx.."},
 		{"by chance", When{Probability: 0.5}, "x..x.x"},
 		{"twice by chance", When{Probability: 0.5, Times: 2}, "x..x.."},
@@ -144,14 +146,14 @@ func TestWrong(t *testing.T) {
 		{"no JSON", `service=shop`, []string{`the body is no JSON: invalid character`}},
 		{"cut off", `{"service":`, []string{`the body is no JSON: it ends too early`}},
 		{"null", `null`, []string{`the body is not a JSON object`}},
-		{"a list", `[]`, []string{`the body is a array, and has to be an object`}},
+		{"a list", `[]`, []string{`the body is an array, and has to be an object`}},
 		{"two", `{"service":"shop","what":{"cut":true}} {}`, []string{`more than one JSON value`}},
 		{"misspelled", `{"service":"shop","waht":{"cut":true}}`, []string{`unknown field "waht"; a fault has service, action, when`}},
 		{"number for text", `{"service":1}`, []string{`service is a number, and has to be a text`}},
 		{"text for number", `{"service":"shop","when":{"nth":"2"},"what":{"cut":true}}`, []string{`when.nth is a string, and has to be a whole number`}},
 		{"fraction", `{"service":"shop","when":{"nth":1.5},"what":{"cut":true}}`, []string{`when.nth is a number 1.5, and has to be a whole number`}},
 		{"number for duration", `{"service":"shop","what":{"delay":2}}`, []string{`what.delay is a number, and has to be a text such as "1.5s"`}},
-		{"no duration", `{"service":"shop","what":{"delay":"soon"}}`, []string{`a duration is written as "1.5s" or "300ms", not "soon"`}},
+		{"no duration", `{"service":"shop","what":{"delay":"soon"}}`, []string{`what.delay is "soon", and has to be a text such as "1.5s" or "300ms"`}},
 		{"values that say nothing", `{"service":"shop","action":"","when":{"nth":0},"what":{"cut":false,"drop":null}}`,
 			[]string{`action is "", which says nothing`, `what.cut is false`, `what.drop is null`, `when.nth is 0`}},
 		{"no service", `{"what":{"cut":true}}`, []string{`service "" is none of fc, mns, shop`}},

@@ -83,6 +83,7 @@ type identities struct {
 	taken    map[string]*identity.Identity
 	assumed  int
 	life     time.Duration
+	broken   error // nil: roles can be taken
 }
 
 var rootKey = identity.Credentials{AccessKeyID: "root", AccessKeySecret: "root-secret"}
@@ -115,6 +116,9 @@ func (x *identities) Identify(keyID, token string) (*identity.Identity, error) {
 func (x *identities) AssumeAs(_ context.Context, service, role, session string, d time.Duration) (identity.Credentials, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.broken != nil {
+		return identity.Credentials{}, x.broken
+	}
 	role = role[strings.LastIndex(role, "/")+1:]
 	action, ok := x.policies[role]
 	if !ok {

@@ -3,6 +3,7 @@ package fc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -99,7 +100,10 @@ func (s *Service) invoke(ctx context.Context, f *function, r request) outcome {
 	credentials, err := f.credentials.current(ctx)
 	if err != nil {
 		f.pool.giveBack(i)
-		return refuse(http.StatusForbidden, "AccessDenied", "%v", err)
+		if errors.Is(err, identity.ErrNoRole) || errors.Is(err, identity.ErrNotTrusted) {
+			return refuse(http.StatusForbidden, "AccessDenied", "%v", err)
+		}
+		return refuse(http.StatusInternalServerError, "InternalServerError", "%v", err)
 	}
 	if i == nil {
 		var out outcome

@@ -2,6 +2,7 @@ package fc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -137,9 +138,17 @@ func TestRoleThatCannotBeTaken(t *testing.T) {
 		"none":   "AccessDenied: take role nobody: no such role",
 		"trusts": "AccessDenied: take role invoker: role does not trust the caller",
 	} {
-		if out := c.call(name, `{}`); out.refused == nil || out.refused.Error() != want {
+		if out := c.call(name, `{}`); out.refused == nil || out.refused.Error() != want || out.refused.Status != http.StatusForbidden {
 			t.Errorf("%s: got %v, want %s", name, out.refused, want)
 		}
+	}
+	// A stand-in that cannot work, as on a full disk, says so: nobody has to look
+	// for a permission that lacks.
+	c.ids.mu.Lock()
+	c.ids.broken = errors.New("no space left on device")
+	c.ids.mu.Unlock()
+	if out := c.call("none", `{}`); out.refused == nil || out.refused.Status != http.StatusInternalServerError || out.refused.Error() != "InternalServerError: take role nobody: no space left on device" {
+		t.Errorf("on a full disk: %v", out.refused)
 	}
 }
 
