@@ -122,7 +122,7 @@ func (s *Service) run(key subscriptionKey, c *courier) {
 			<-done
 		}
 	}()
-	for {
+	for s.ctx.Err() == nil {
 		due, next := s.due(key, running)
 		for _, p := range due {
 			running[p.key] = true
@@ -131,8 +131,11 @@ func (s *Service) run(key subscriptionKey, c *courier) {
 				done <- p.key
 			}()
 		}
-		if len(running) == 0 && next == math.MaxInt64 && s.retire(key, c) {
-			return
+		if len(running) == 0 && next == math.MaxInt64 {
+			if s.retire(key, c) {
+				return
+			}
+			continue // woken since it looked
 		}
 		var timer <-chan time.Time
 		if next != math.MaxInt64 {
