@@ -42,8 +42,8 @@ func main() {
 }
 
 func serve(ctx context.Context, o cloud.Options) (err error) {
-	if o.Speed <= 0 {
-		return fmt.Errorf("-speed is %v: it must be above zero", o.Speed)
+	if !(o.Speed >= 1) {
+		return fmt.Errorf("-speed is %v: it must be 1 or more, because the functions refuse intervals that last longer than in the cloud", o.Speed)
 	}
 	root, err := cloud.Root()
 	if err != nil {

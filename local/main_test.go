@@ -180,9 +180,10 @@ func TestBadStarts(t *testing.T) {
 	}{
 		"an address that others can reach":                   {cloud.Options{Listen: "0.0.0.0:0", Speed: 1}, "loopback"},
 		"a loopback address that MNS's clients do not reach": {cloud.Options{Listen: "[::1]:0", Speed: 1}, "127.0.0.1 alone"},
-		"no port":         {cloud.Options{Listen: "127.0.0.1", Speed: 1}, "port"},
-		"no speed":        {cloud.Options{Listen: "127.0.0.1:0"}, "-speed"},
-		"no images there": {cloud.Options{Listen: "127.0.0.1:0", Speed: 1, Images: "/nonexistent"}, "images"},
+		"slower than the cloud":                              {cloud.Options{Listen: "127.0.0.1:0", Speed: 0.5}, "-speed is 0.5: it must be 1 or more"},
+		"no port":                                            {cloud.Options{Listen: "127.0.0.1", Speed: 1}, "port"},
+		"no speed":                                           {cloud.Options{Listen: "127.0.0.1:0"}, "-speed"},
+		"no images there":                                    {cloud.Options{Listen: "127.0.0.1:0", Speed: 1, Images: "/nonexistent"}, "images"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -128,13 +128,17 @@ func forbidden(lacks string, needs ...string) *problem {
 	return p
 }
 
-// describeRefusals adds the answers of authenticate and authorize to the document,
-// so that no operation can forget them.
+// describeRefusals adds to the document what every operation that needs a token may
+// answer, so that none can forget it.
 func describeRefusals(op *huma.Operation) {
 	if len(op.Security) == 0 {
 		return
 	}
-	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+	statuses := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	if op.Method == http.MethodPost { // what is sent with one is read
+		statuses = append(statuses, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	for _, status := range statuses {
 		// The answer to any problem, under either of the names that huma has for it.
 		response := *cmp.Or(op.Responses["500"], op.Responses["default"])
 		response.Description = http.StatusText(status)

@@ -162,8 +162,8 @@ func (s *server) setUpRole(ctx context.Context) (authorizationReport, error) {
 	if err != nil {
 		return authorizationReport{}, err
 	}
-	// A role that RAM does not show yet, or whose policies can't be judged, gets the
-	// policy too: attaching it twice is the same as once.
+	// A role that RAM does not show yet, or with a policy that can't be judged, gets
+	// the policy too: attaching it twice is the same as once.
 	if !enough {
 		err := s.roles.EnsureAttached(ctx, name, ram.System, systemPolicy)
 		if e, refused := rpc.Refused(err); refused && e.Code == "EntityNotExist.Role" {
@@ -186,10 +186,13 @@ func (s *server) setUpRole(ctx context.Context) (authorizationReport, error) {
 }
 
 // made looks at the role while it is set up. enough says that it surely has a policy
-// that grants what exports need. The error is a problem: a trust policy that stays
-// as it is.
+// that grants what exports need. The error is a problem: RAM can't be asked, or a
+// trust policy stays as it is.
 func (s *server) made(ctx context.Context, name string) (report authorizationReport, enough bool, err error) {
 	facts := s.role(ctx, name)
+	if facts.err != nil {
+		return report, false, s.setupFailed(ctx, facts.err)
+	}
 	report = s.reportRole(facts)
 	if slices.Contains(report.Missing, "trust") {
 		return report, false, newProblem(http.StatusConflict, codeRoleTrust, fmt.Sprintf(
@@ -221,9 +224,13 @@ func (s *server) setupFailed(ctx context.Context, err error) *problem {
 	switch {
 	case errors.Is(err, ram.ErrForbidden):
 		return s.refuseSetup(fmt.Sprintf("The function's role lacks ram:%s: run the set-up step again with ALLOW_ROLE_SETUP, which grants it.", e.Action))
-	case refused && !rpc.Throttled(err):
+	case refused && (e.Status == http.StatusConflict || e.Status == http.StatusNotFound) && !rpc.Throttled(err):
+		// Of the role or the policy. What is not, such as credentials, is as anywhere.
 		function.Note(ctx, slog.String("error", err.Error()))
-		return newProblem(http.StatusConflict, codeRoleRefused, fmt.Sprintf("RAM refuses %s: %s", e.Action, e.Message),
+		c, _ := export.Explain(err)
+		return newProblem(http.StatusConflict, codeRoleRefused, fmt.Sprintf(
+			"RAM refuses %s with %s: %s. %s. Or make the role in the RAM console: GET /authorization has both policy documents.",
+			e.Action, e.Code, strings.TrimRight(e.Message, ". "), strings.TrimRight(c.Remedy, ".")),
 			finding{Location: "path", Message: "RAM answered " + e.Code + ": " + e.Message, Code: e.Code})
 	}
 	return unavailable(ctx, "RAM can't be asked. What was made stays.", "Call this again.", err)

@@ -169,7 +169,7 @@ func TestPageToken(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"x", "AQ", "====", f64(2), strings.Repeat("A", 200), pageFilter{}.token(""), pageFilter{}.token(strings.Repeat("x", 1024)), pageFilter{}.token("\xff")} {
+	for _, bad := range []string{"x", "AQ", "====", f64(2), strings.Repeat("A", 200), pageFilter{}.token(""), pageFilter{}.token(strings.Repeat("x", 1016)), pageFilter{}.token("\xff")} {
 		if after, err := (pageFilter{}).parse(bad); err == nil {
 			t.Errorf("token %q: got %q", bad, after)
 		}
@@ -198,4 +198,21 @@ func FuzzPageToken(f *testing.F) {
 			t.Errorf("%q reads as %q, which is written as %q", token, after, again)
 		}
 	})
+}
+
+// TestLongPageToken wants the longest name that a token may hold to be one that OSS
+// takes behind any prefix: what is too long is the caller's mistake, not ours.
+func TestLongPageToken(t *testing.T) {
+	t.Parallel()
+	api := newBench(t, 1, cloud.Options{Speed: 1000}).instance(t)
+	image := "m-" + strings.Repeat("a", 64)
+	for query, f := range map[string]pageFilter{"": {}, "state=queued&": {state: export.Queued}, "imageId=" + image + "&": {imageID: image}} {
+		longest := f.scope().MaxName()
+		for length, want := range map[int]int{longest: 200, longest + 1: 400, 1023: 400} {
+			a := api.do(t, "GET", "/exports?"+query+"pageToken="+f.token(strings.Repeat("a", length)), "")
+			if a.status != want {
+				t.Errorf("%sa name of %d: %d %s", query, length, a.status, a.body)
+			}
+		}
+	}
 }

@@ -78,7 +78,8 @@ const ramTimeout = 5 * time.Second
 // roleFacts is what RAM says about a role.
 type roleFacts struct {
 	name     string
-	unknown  string // why RAM could not be asked, in a clause
+	unknown  string // why RAM could not be asked, in a clause; err says it too
+	err      error
 	missing  bool
 	arn      string
 	trust    string
@@ -105,7 +106,7 @@ func (s *server) role(ctx context.Context, name string) roleFacts {
 	case errors.Is(err, ram.ErrNotFound):
 		return roleFacts{name: name, missing: true}
 	case err != nil:
-		return roleFacts{name: name, unknown: unasked(err)}
+		return roleFacts{name: name, unknown: unasked(err), err: err}
 	}
 	return facts
 }

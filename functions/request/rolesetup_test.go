@@ -254,6 +254,13 @@ func TestSetUpAuthorizationRefused(t *testing.T) {
 	if p := api.do(t, "POST", "/authorization", "").problem(t); p.Status != 409 || p.Code != codeRoleRefused || p.Errors[0].Code != "LimitExceeded.Role" || !strings.Contains(p.Detail, "it said so") {
 		t.Errorf("%+v", p)
 	}
+	if p := api.do(t, "POST", "/authorization", "").problem(t); !strings.Contains(p.Detail, "Or make the role in the RAM console") {
+		t.Errorf("no remedy: %s", p.Detail)
+	}
+	fails("GetRole", 400, "InvalidSecurityToken.Expired")
+	if p := api.do(t, "POST", "/authorization", "").problem(t); p.Status != 500 || p.Code != codeRefused || strings.Contains(p.Detail, "Call this again") {
+		t.Errorf("credentials that are not taken: %+v", p)
+	}
 	for _, action := range []string{"CreateRole", "AttachPolicyToRole"} {
 		fails(action, 500, "InternalError")
 		if p := api.do(t, "POST", "/authorization", "").problem(t); p.Status != 503 || !strings.Contains(p.Detail, action) {
@@ -263,6 +270,15 @@ func TestSetUpAuthorizationRefused(t *testing.T) {
 	b.meddle(nil)
 	if r := api.authorization(t, "POST", "/authorization"); r.Authorized == nil || !*r.Authorized || !slices.Equal(r.Created, []string{"permissions"}) {
 		t.Errorf("%+v", r)
+	}
+	// It is done when RAM shows it, and not when RAM does not tell.
+	fails("ListPoliciesForRole", 500, "InternalError")
+	if p := api.do(t, "POST", "/authorization", "").problem(t); p.Status != 503 || !strings.Contains(p.Detail, "call this again") && !strings.Contains(p.Detail, "Call this again") {
+		t.Errorf("%+v", p)
+	}
+	fails("ListPoliciesForRole", 403, "NoPermission")
+	if p := api.do(t, "POST", "/authorization", "").problem(t); p.Status != 403 || p.Code != codeNoRoleSetup || !strings.Contains(p.Detail, "ram:ListPoliciesForRole") {
+		t.Errorf("%+v", p)
 	}
 	// What can't be told is not told.
 	fails("GetRole", 403, "NoPermission")

@@ -37,7 +37,6 @@ func (f pageFilter) takes(x export.Export) bool {
 const (
 	tokenVersion = 1
 	markLength   = 8
-	maxName      = 1023 // as of a key in OSS
 )
 
 var (
@@ -57,7 +56,7 @@ func (f pageFilter) parse(token string) (after string, err error) {
 		return "", nil
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) <= 1+markLength || len(raw) > 1+markLength+maxName || raw[0] != tokenVersion {
+	if err != nil || len(raw) <= 1+markLength || len(raw) > 1+markLength+f.scope().MaxName() || raw[0] != tokenVersion {
 		return "", errToken
 	}
 	after = string(raw[1+markLength:])

@@ -383,3 +383,27 @@ func TestATopicHasAtMost100Subscriptions(t *testing.T) {
 	}
 	c.must(204, "PUT", "/topics/t/subscriptions/s-0", "<Subscription>"+toQueue+"</Subscription>")
 }
+
+// TestPublishAsTheCourierRetires wants a message to be delivered that comes at the
+// moment in which what delivers has nothing left to do.
+func TestPublishAsTheCourierRetires(t *testing.T) {
+	t.Parallel()
+	s := open(t, Config{Speed: 1000})
+	c := serve(t, s)
+	c.must(201, "PUT", "/topics/t", "")
+	delivered := make(chan struct{}, 1)
+	if err := s.SubscribeFunction("t", FunctionSubscription{Name: "f", Deliver: func(context.Context, []byte) error {
+		delivered <- struct{}{}
+		return nil
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 300 {
+		c.must(201, "POST", "/topics/t/messages", "<Message><MessageBody>one</MessageBody></Message>")
+		select {
+		case <-delivered:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("message %d was not delivered", n+1)
+		}
+	}
+}

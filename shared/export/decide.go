@@ -103,7 +103,10 @@ func (x Export) submitting(s Seen, p Policy, now time.Time) Action {
 		if s.Queue == nil {
 			return Ask{AskQueue}
 		}
-		if me, place := s.Queue.Find(x.ID); place >= 0 && me.ImageID == "" {
+		switch me, place := s.Queue.Find(x.ID); {
+		case place < 0:
+			return Join{} // later orders of its image wait behind it
+		case me.ImageID == "":
 			return StandAside{} // who waits for something else need not wait for this image
 		}
 		return Wait{x.nextLook(p, now)}

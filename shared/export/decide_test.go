@@ -52,6 +52,7 @@ func logOf(t *testing.T, lines ...Line) Export {
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
+	aside := &Queue{Waiting: []Waiting{{ID: "7zzzzzzzzzzz0", Arrived: start, ImageID: "m-bp1"}}}
 	requested := Line{State: Requested}
 	submitting := Line{State: Submitting, Attempt: &Attempt{Number: 1, Until: start.Add(15 * time.Second)}}
 	mine := submitting
@@ -134,18 +135,24 @@ func TestDecide(t *testing.T) {
 			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true}, now: seconds(35), want: Wait{40 * time.Second},
 		},
 		"another's claim that has run out, no trace: ECS may not show its task yet": {
-			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(615), want: Wait{153750 * time.Millisecond},
+			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: aside}, now: seconds(615), want: Wait{153750 * time.Millisecond},
+		},
+		"the same without a place, which later orders would pass": {
+			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(615), want: Join{},
 		},
 		"another's claim that has run out, no trace: submit again": {
 			log: []Line{requested, submitting}, seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(616),
 			want: Append{[]Line{{State: Submitting, Attempt: &Attempt{2, seconds(631)}}}},
 		},
 		"another's claim that has run out, a task without proof runs: wait": {
-			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true, Queue: &Queue{}}, now: seconds(80), want: Wait{20 * time.Second},
+			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true, Queue: aside}, now: seconds(80), want: Wait{20 * time.Second},
+		},
+		"the same without a place": {
+			log: []Line{requested, submitting}, seen: Seen{Candidates: []TaskSeen{runs}, Listed: true, Queue: &Queue{}}, now: seconds(80), want: Join{},
 		},
 		"the fifth claim has run out: its task may not be shown yet": {
 			log:  []Line{requested, {State: Submitting, Attempt: &Attempt{5, seconds(15)}}},
-			seen: Seen{Candidates: none, Listed: true, Queue: &Queue{}}, now: seconds(80), want: Wait{20 * time.Second},
+			seen: Seen{Candidates: none, Listed: true, Queue: aside}, now: seconds(80), want: Wait{20 * time.Second},
 		},
 		"the fifth claim has run out: give up": {
 			log:  []Line{requested, {State: Submitting, Attempt: &Attempt{5, seconds(15)}}},

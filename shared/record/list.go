@@ -29,6 +29,10 @@ var (
 // OfImage lists the exports of one image.
 func OfImage(imageID string) Scope { return Scope{byImage(imageID)} }
 
+// MaxName is how long the name of an entry can be, in bytes: a key in OSS has 1,023
+// at most, and the prefix takes its part.
+func (s Scope) MaxName() int { return 1023 - len(s.prefix) }
+
 // List returns up to max exports of a scope that come after the id given, newest
 // first, with one call. more says that others follow.
 func (s *Store) List(ctx context.Context, scope Scope, after string, max int) (entries []Entry, more bool, err error) {

@@ -106,7 +106,7 @@ func (t *Tracker) queue(ctx context.Context, f *Followed, act export.Action, see
 // moved tells the queue that an export went on from a state. What fails here is
 // made good by the next poll, or by the end of the hold, so it is only logged.
 func (t *Tracker) moved(ctx context.Context, f *Followed, before export.State, q *export.Queue) {
-	if f.slot > 0 && before == export.Submitting && f.State == export.Queued && f.Delay.Refused {
+	if f.slot > 0 && before == export.Submitting && f.State == export.Queued && f.Delay.Refused && f.Doubt == 0 {
 		// Whoever has its turn next, because this one steps aside, can have the slot.
 		if err := t.giveSlotBack(ctx, f); err != nil {
 			slog.WarnContext(ctx, "slot", "export", f.ID, "error", err)
