@@ -59,6 +59,13 @@ func (p poller) poll(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
+			for _, e := range open {
+				f, _, err := p.tracker.Load(t.Context(), e.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Errorf("export %s is %s at %v, its next look planned for %v", e.ID, f.State, time.Now().UTC(), f.Hint.Next)
+			}
 			t.Fatalf("%d exports are open after many polls", len(open))
 		}
 	}
